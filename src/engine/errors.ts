@@ -1,0 +1,156 @@
+/**
+ * Every error the engine raises on purpose. A code is stable: agents, tests and docs refer to it.
+ * `retry` says whether the same call can succeed later without anybody changing anything.
+ */
+
+/** Does a retry help? `yes`: transient; `after_fix`: once the cause is fixed; `no`: never unchanged. */
+export type Retry = "yes" | "after_fix" | "no";
+
+interface ErrorPolicy {
+  readonly retry: Retry;
+  readonly hint: string;
+}
+
+/** Code -> policy. The hint is the default next step; a throw site may give a more exact one. */
+export const ERRORS = {
+  // configuration and workspace
+  CONFIG_INVALID: { retry: "after_fix", hint: "Correct the named setting and run again." },
+  CONFIG_MISSING: { retry: "after_fix", hint: "Set the named key in the environment or the named file." },
+  NO_WORKSPACE: { retry: "after_fix", hint: "Run `loadwright init DIR`, or pass --workspace." },
+  WORKSPACE_EXISTS: { retry: "no", hint: "Choose another folder, or use the workspace that is there." },
+  PATH_OUTSIDE: { retry: "no", hint: "Use a path inside the workspace." },
+  PIPELINE_NOT_FOUND: { retry: "after_fix", hint: "List the pipelines with `loadwright list`." },
+  PIPELINE_NEVER_RAN: { retry: "after_fix", hint: "Run the pipeline once." },
+  SOURCE_NOT_FOUND: { retry: "after_fix", hint: "Check the name, or add sources/<name>/index.ts." },
+  SOURCE_INVALID: { retry: "after_fix", hint: "Correct the source definition." },
+  RUN_NOT_FOUND: { retry: "after_fix", hint: "List runs with `loadwright pipeline NAME info`." },
+  LOCKED: { retry: "yes", hint: "Wait for the other run to finish, or stop it." },
+  CANCELLED: { retry: "yes", hint: "Run again: what was committed stays, the rest is fetched again." },
+  INTERNAL: { retry: "no", hint: "This is a defect of loadwright: report it with the run's trace." },
+  // extract
+  EXTRACT_FAILED: { retry: "after_fix", hint: "Read the cause: the source's own code raised it." },
+  RESOURCE_NOT_FOUND: { retry: "after_fix", hint: "Use one of the names of the source's resources." },
+  MERGE_WITHOUT_KEY: {
+    retry: "after_fix",
+    hint: "Give the resource a primaryKey or a mergeKey, or use write disposition append.",
+  },
+  CURSOR_MISSING: { retry: "after_fix", hint: "Correct the cursor path, or set onCursorValueMissing." },
+  CURSOR_TYPE: { retry: "after_fix", hint: "Give initialValue the type that the field has in the source." },
+  CURSOR_ORDER: { retry: "after_fix", hint: "Remove rowOrder, or make the source return rows in that order." },
+  VALUE_UNSUPPORTED: { retry: "after_fix", hint: "Convert the value in a map() step." },
+  // files
+  FILE_NOT_FOUND: { retry: "after_fix", hint: "Check the path; relative paths start at the workspace." },
+  FILE_FORMAT: { retry: "after_fix", hint: "Repair or re-export the file, or set its format options." },
+  FILE_ENCODING: { retry: "after_fix", hint: "Set `encoding` for the file, or export it as UTF-8." },
+  FILE_CHANGED: { retry: "yes", hint: "Run again once the file is no longer being written." },
+  // schema, normalize
+  SCHEMA_INVALID: { retry: "no", hint: "The stored schema cannot be used; see the details." },
+  SCHEMA_ENGINE_NEWER: { retry: "after_fix", hint: "Upgrade loadwright: a newer engine wrote this schema." },
+  NAME_COLLISION: {
+    retry: "after_fix",
+    hint: "Rename one of the fields in a map() step, or set on_collision = \"suffix\".",
+  },
+  CONTRACT_VIOLATION: { retry: "after_fix", hint: "Relax the contract, or correct the data." },
+  TYPE_CHANGE_REFUSED: {
+    retry: "after_fix",
+    hint: "Keep the old type (new values go to a variant column), use a new column, or refresh the table.",
+  },
+  NULL_IN_REQUIRED: { retry: "after_fix", hint: "Filter the rows without the key, or make the column nullable." },
+  IDENTIFIER_INVALID: { retry: "after_fix", hint: "Rename the field or table." },
+  // package
+  PACKAGE_NOT_FOUND: { retry: "no", hint: "List packages with `loadwright pipeline NAME info`." },
+  PACKAGE_CORRUPT: {
+    retry: "no",
+    hint: "Drop the package: its rows are fetched again, because its cursor goes with it.",
+  },
+  NOTHING_PENDING: { retry: "no", hint: "There is no pending package; nothing has to be done." },
+  CONFIRM_REQUIRED: { retry: "after_fix", hint: "Look at the plan, then call again with its confirm token." },
+  CONFIRM_EXPIRED: { retry: "after_fix", hint: "The state moved since the plan: ask for a new plan." },
+  // load
+  DESTINATION_LOCKED: { retry: "yes", hint: "Close the program that has the database open." },
+  DESTINATION_UNREACHABLE: { retry: "yes", hint: "Check host, port and network." },
+  DESTINATION_INVALID: { retry: "after_fix", hint: "Check the destination's path and credentials." },
+  LOAD_FAILED: { retry: "after_fix", hint: "Read the cause; the package is kept and its transaction was undone." },
+  LOAD_VALUE: { retry: "after_fix", hint: "The destination cannot hold a value; correct it in a map() step." },
+  // queries
+  NOT_READ_ONLY: { retry: "no", hint: "Send one SELECT, WITH or EXPLAIN statement without side effects." },
+  MULTI_STATEMENT: { retry: "no", hint: "Send exactly one statement." },
+  QUERY_FAILED: { retry: "after_fix", hint: "Correct the statement; see get_schema for tables and columns." },
+  TIMEOUT: { retry: "after_fix", hint: "Narrow the query, or raise the time limit." },
+  TABLE_NOT_FOUND: { retry: "after_fix", hint: "List the tables with get_schema." },
+  NOT_ALLOWED: { retry: "after_fix", hint: "Start the server with the --allow flag that the message names." },
+  BAD_CURSOR: { retry: "no", hint: "Start again without a cursor." },
+} as const satisfies Record<string, ErrorPolicy>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+export interface ErrorOptionsOfEngine {
+  /** The next step, when the throw site knows better than the table. */
+  hint?: string;
+  /** Facts for people and agents: names, counts, lines. Never cell values, never secrets. */
+  details?: Readonly<Record<string, unknown>>;
+  cause?: unknown;
+  retry?: Retry;
+}
+
+/** The JSON form of an error: one envelope for CLI, MCP, traces and child processes. */
+export interface ErrorEnvelope {
+  code: string;
+  message: string;
+  hint: string;
+  retry: Retry;
+  details?: Record<string, unknown>;
+  cause?: { name: string; message: string; code?: string };
+}
+
+/** An error with a stable code, whether a retry helps, and what to do next. */
+export class EngineError extends Error {
+  readonly code: ErrorCode;
+  readonly hint: string;
+  readonly retry: Retry;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(code: ErrorCode, message: string, options: ErrorOptionsOfEngine = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = "EngineError";
+    this.code = code;
+    this.hint = options.hint ?? ERRORS[code].hint;
+    this.retry = options.retry ?? ERRORS[code].retry;
+    this.details = options.details ?? {};
+  }
+
+  /** The same error with facts added that only an outer layer knows (pipeline, table, load id). */
+  withDetails(details: Record<string, unknown>): EngineError {
+    return new EngineError(this.code, this.message, {
+      hint: this.hint,
+      retry: this.retry,
+      details: { ...details, ...this.details },
+      cause: this.cause,
+    });
+  }
+}
+
+/** Any thrown value as an envelope. An error that is not ours becomes INTERNAL with its message kept. */
+export function toEnvelope(error: unknown): ErrorEnvelope {
+  if (error instanceof EngineError) {
+    const envelope: ErrorEnvelope = {
+      code: error.code,
+      message: error.message,
+      hint: error.hint,
+      retry: error.retry,
+    };
+    if (Object.keys(error.details).length > 0) envelope.details = { ...error.details };
+    if (error.cause !== undefined) envelope.cause = causeOf(error.cause);
+    return envelope;
+  }
+  const cause = causeOf(error);
+  return { code: "INTERNAL", message: cause.message, hint: ERRORS.INTERNAL.hint, retry: "no", cause };
+}
+
+function causeOf(error: unknown): { name: string; message: string; code?: string } {
+  if (error instanceof Error) {
+    const code = (error as { code?: unknown }).code;
+    return { name: error.name, message: error.message, ...(typeof code === "string" ? { code } : {}) };
+  }
+  return { name: typeof error, message: String(error) };
+}
