@@ -1,0 +1,107 @@
+/**
+ * What a destination does for the engine. A destination is opened once a run; everything that a package
+ * writes (DDL, rows, `_dlt_version`, `_dlt_pipeline_state`, `_dlt_loads`) goes through one `commitPackage`,
+ * which is one transaction: after it returned the package is there whole, after it threw nothing is.
+ */
+
+import type { RunContext } from "../context.ts";
+import type { Schema } from "../schema/types.ts";
+
+export interface Capabilities {
+  /** Longest identifier in bytes; names are shortened to it (DuckDB 65536, Postgres 63). */
+  readonly identifierLengthMax: number;
+}
+
+export interface Destination {
+  readonly kind: "duckdb" | "postgres";
+  /** As stored in dlt's state: `dlt.destinations.duckdb`. */
+  readonly type: string;
+  /** As stored in dlt's state: the name given by the user, else null. */
+  readonly name: string | null;
+  readonly capabilities: Capabilities;
+  /** For messages and traces; never a secret. */
+  readonly displayName: string;
+  /** Opens for one dataset. The dataset need not exist. Errors: DESTINATION_LOCKED, DESTINATION_INVALID, … */
+  open(dataset: string, context: RunContext): Promise<DestinationSession>;
+}
+
+export interface StoredStateRow {
+  readonly version: number;
+  readonly engine_version: number;
+  readonly version_hash: string | null;
+  readonly created_at: string;
+  readonly load_id: string;
+  /** Still encoded; see interop/state.ts. */
+  readonly state: string;
+}
+
+export interface LoadRow {
+  readonly load_id: string;
+  readonly schema_name: string | null;
+  readonly status: number;
+  readonly inserted_at: string;
+  readonly schema_version_hash: string | null;
+}
+
+export interface SchemaVersionRow {
+  readonly version: number;
+  readonly engine_version: number;
+  readonly inserted_at: string;
+  readonly schema_name: string;
+  readonly version_hash: string;
+  /** Stored JSON text. */
+  readonly schema: string;
+}
+
+/** Columns of a live table by name: the type as the destination prints it. */
+export type LiveCatalogue = ReadonlyMap<string, ReadonlyMap<string, { type: string; nullable: boolean }>>;
+
+/** Rows of one table to load: block files of package/block-format.ts. */
+export interface TableJobs {
+  readonly table: string;
+  readonly files: readonly string[];
+  readonly rows: number;
+}
+
+export interface PackageToCommit {
+  readonly loadId: string;
+  /** The schema after this package; its name, version and version_hash go to `_dlt_version` and `_dlt_loads`. */
+  readonly schema: Schema;
+  readonly jobs: readonly TableJobs[];
+  /** Root tables of replace resources in this package: emptied with their nested tables even without a job. */
+  readonly replaceTables: readonly string[];
+  /** Folder for the destination's own spill files; exists, is emptied by the engine afterwards. */
+  readonly scratchDir: string;
+}
+
+export interface CommitReport {
+  /** Statements of DDL that were run. */
+  readonly ddl: readonly string[];
+  /** Per table: rows inserted, and for a merge rows deleted and duplicates dropped. */
+  readonly tables: Readonly<Record<string, { inserted: number; deleted?: number; deduplicated?: number }>>;
+  /** Live tables or columns that the schema does not know: reported, never touched. */
+  readonly foreign: readonly string[];
+}
+
+export interface QueryResult {
+  readonly columns: readonly { readonly name: string; readonly type: string }[];
+  readonly rows: readonly (readonly unknown[])[];
+}
+
+export interface DestinationSession {
+  /** Does the dataset (schema) exist? */
+  exists(): Promise<boolean>;
+  isCommitted(loadId: string): Promise<boolean>;
+  /** Newest committed state of a pipeline (load_id descending, joined to `_dlt_loads` with status 0). */
+  readState(pipelineName: string): Promise<StoredStateRow | undefined>;
+  /** Newest stored schema of that name, or the one with that hash. */
+  readSchema(schemaName: string, versionHash?: string): Promise<SchemaVersionRow | undefined>;
+  readSchemaVersions(schemaName?: string): Promise<SchemaVersionRow[]>;
+  /** Newest first. */
+  readLoads(options: { schemaName?: string; limit: number; before?: string }): Promise<LoadRow[]>;
+  catalogue(): Promise<LiveCatalogue>;
+  commitPackage(work: PackageToCommit): Promise<CommitReport>;
+  /** For tests and inspection inside the engine; not the guarded query of the tools. */
+  query(sql: string, parameters?: readonly unknown[]): Promise<QueryResult>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,87 @@
+/**
+ * A package: what one run extracted from one source, the unit that is committed.
+ *
+ *   extracting --seal--> extracted --normalize--> normalized --commit--> loaded
+ *        |                   |                        |
+ *   (crash: removed)     (bad data)               (bad data)  --------->  failed
+ *
+ * Each stage is a folder, each transition one rename. A package is *pending* when it is extracted or
+ * normalized. Its state.json is the pipeline state as of its end: the cursor moves when it commits.
+ */
+
+import type { ErrorEnvelope } from "../errors.ts";
+import type { WriteDisposition } from "../schema/types.ts";
+
+export type Stage = "extracted" | "normalized" | "loaded" | "failed";
+export const STAGES: readonly Stage[] = ["extracted", "normalized", "loaded", "failed"];
+
+/** A job: a file of rows of one table. Its name is `<table>.<file id>.<retry>.<format>`. */
+export interface JobName {
+  readonly table: string;
+  /** 10 hex digits. */
+  readonly fileId: string;
+  readonly retry: number;
+  /** `typed-jsonl`: extracted rows; `blocks`: normalized rows (see block-format.ts). */
+  readonly format: "typed-jsonl" | "blocks";
+}
+
+export interface JobInfo {
+  readonly file: string;
+  readonly table: string;
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+export interface ResourceInPackage {
+  readonly name: string;
+  readonly write_disposition: WriteDisposition;
+  /** Root tables that the resource filled or will fill; a replace empties them even without rows. */
+  readonly tables: readonly string[];
+  readonly rows: number;
+  /** The cursor before and after, as stored in state; absent without an incremental. */
+  readonly cursor?: { readonly path: string; readonly before: unknown; readonly after: unknown };
+}
+
+/** manifest.json of a package. */
+export interface Manifest {
+  readonly format: 1;
+  readonly load_id: string;
+  readonly pipeline_name: string;
+  readonly schema_name: string;
+  readonly run_id: string;
+  /** ISO time of creation. */
+  readonly created_at: string;
+  readonly resources: readonly ResourceInPackage[];
+  /** Jobs of the present stage; kept after loading although the rows are gone. */
+  readonly jobs: readonly JobInfo[];
+  /** True when state.json differs from the state before this package. */
+  readonly state_changed: boolean;
+  /** Filled by normalize: rows per table, nested ones included. */
+  readonly rows?: Readonly<Record<string, number>>;
+  /** Filled by normalize: what the package changes in the schema. */
+  readonly schema_changes?: readonly SchemaChange[];
+  /** Filled when the package is set aside. */
+  readonly error?: ErrorEnvelope;
+  /** Filled when the package is committed. */
+  readonly loaded_at?: string;
+}
+
+/** One change of the schema, as data: what it is, where, and which load brought it. */
+export type SchemaChange =
+  | { readonly kind: "table_added"; readonly table: string; readonly parent?: string }
+  | {
+      readonly kind: "column_added";
+      readonly table: string;
+      readonly column: string;
+      readonly data_type: string;
+      readonly nullable: boolean;
+      readonly variant?: boolean;
+    }
+  | {
+      readonly kind: "column_changed";
+      readonly table: string;
+      readonly column: string;
+      readonly hint: string;
+      readonly before: unknown;
+      readonly after: unknown;
+    };
