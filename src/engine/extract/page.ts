@@ -1,0 +1,42 @@
+/**
+ * What a resource may yield: a row, a page of rows, a page that is bytes already, or a checkpoint.
+ */
+
+import type { DataType } from "../schema/types.ts";
+
+/** A document as a source yields it. Values: JSON, plus Date, bigint, Uint8Array and TypedValue. */
+export type Row = Readonly<Record<string, unknown>>;
+
+/**
+ * Rows as JSON Lines bytes: each line one JSON object in UTF-8, each ended by a line feed. Readers of
+ * files yield these, so that rows never become objects unless a transform needs them.
+ */
+export class JsonlPage {
+  readonly bytes: Uint8Array;
+  /** Where the bytes come from, for error messages: a file's path or URL and the page's first line (1-based). */
+  readonly origin?: { readonly file: string; readonly line: number };
+  /**
+   * Types for columns that the schema does not know yet, by the key in the document. For formats whose
+   * cells are text (CSV): the cells are yielded as strings, so that a column that is already text keeps
+   * them exactly, and a new column gets the type that its whole file agrees on.
+   */
+  readonly guesses?: Readonly<Record<string, DataType>>;
+
+  constructor(
+    bytes: Uint8Array,
+    options: { origin?: { file: string; line: number }; guesses?: Readonly<Record<string, DataType>> } = {},
+  ) {
+    this.bytes = bytes;
+    this.origin = options.origin;
+    this.guesses = options.guesses;
+  }
+}
+
+/**
+ * Yield this where everything yielded so far, together with the resource's state as it is now, may be
+ * committed as a package of its own (a file or a window is complete). A run is interrupted without loss
+ * only between packages, so a long source that yields checkpoints goes on where it stopped.
+ */
+export const checkpoint: unique symbol = Symbol("loadwright.checkpoint");
+
+export type Yielded = Row | readonly Row[] | JsonlPage | typeof checkpoint;
