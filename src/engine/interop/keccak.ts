@@ -1,0 +1,420 @@
+/**
+ * SHAKE-128 for very many very short inputs: the ids of nested rows. OpenSSL spends most of a microsecond per
+ * digest on set-up, and a million documents need millions of ids, so the permutation runs as WebAssembly on
+ * 64-bit lanes, over a batch laid out in linear memory, without creating a string per id.
+ *
+ * The module's bytes are assembled here from the definition of Keccak-f[1600] (FIPS 202, section 3).
+ */
+
+import { createHash } from "node:crypto";
+
+/** The part of the global that is used: Node's types leave it to the DOM's, which we do not load. */
+declare const WebAssembly: {
+  readonly Module: new (bytes: Uint8Array<ArrayBuffer>) => object;
+  readonly Instance: new (
+    module: object,
+  ) => {
+    readonly exports: {
+      readonly memory: { readonly buffer: ArrayBuffer };
+      readonly hash: (count: number, slots: number, ids: number) => void;
+    };
+  };
+};
+
+/** Bytes of one SHAKE-128 block. An input of at most one byte less needs a single permutation. */
+const RATE_BYTES = 168;
+/** Bytes of digest in an id. */
+const DIGEST_BYTES = 10;
+/** Length of an id: 10 bytes as base64 without padding. */
+export const ROW_ID_LENGTH = 14;
+
+const CONSTANTS_AT = 0;
+const ALPHABET_AT = 192;
+const DIGEST_AT = 256;
+const SLOTS_AT = 1024;
+const PAGE_BYTES = 65_536;
+
+const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/**
+ * Hashes inputs `<parent id>_<table>_<index>` in batches. Use: `add` until `full`, `run`, read `ids` (the id of
+ * the n-th input added starts at `n * ROW_ID_LENGTH`). `run` empties the batch; the ids stay until the next run.
+ */
+export class NestedIdHasher {
+  /** Inputs per batch. */
+  readonly capacity: number;
+  /** The ids of the last run as ASCII, `ROW_ID_LENGTH` bytes each. */
+  readonly ids: Uint8Array;
+  readonly #memory: Uint8Array;
+  readonly #hash: (count: number, slots: number, ids: number) => void;
+  readonly #idsAt: number;
+  #count = 0;
+  #long: { readonly at: number; readonly input: Uint8Array }[] = [];
+
+  constructor(capacity = 1024) {
+    this.capacity = capacity;
+    this.#idsAt = SLOTS_AT + capacity * RATE_BYTES;
+    const pages = Math.ceil((this.#idsAt + capacity * ROW_ID_LENGTH) / PAGE_BYTES);
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(assembleModule(pages)));
+    const { memory, hash } = instance.exports;
+    this.#hash = hash;
+    this.#memory = new Uint8Array(memory.buffer);
+    this.ids = new Uint8Array(memory.buffer, this.#idsAt, capacity * ROW_ID_LENGTH);
+    const view = new DataView(memory.buffer);
+    roundConstants().forEach((constant, round) => {
+      view.setBigUint64(CONSTANTS_AT + round * 8, constant, true);
+    });
+    for (let i = 0; i < 64; i += 1) this.#memory[ALPHABET_AT + i] = BASE64.charCodeAt(i);
+  }
+
+  /** Inputs waiting for the next run. */
+  get count(): number {
+    return this.#count;
+  }
+
+  get full(): boolean {
+    return this.#count === this.capacity;
+  }
+
+  /**
+   * Adds the input `parent[start, end)` + `middle` + decimal `index`, where `middle` is `_<table>_`.
+   * Returns its position in the batch. The parent may be a slice of `ids`.
+   */
+  add(parent: Uint8Array, start: number, end: number, middle: Uint8Array, index: number): number {
+    const position = this.#begin();
+    const length = end - start + middle.length + decimalLength(index);
+    if (length >= RATE_BYTES) {
+      const input = new Uint8Array(length);
+      fillInput(input, 0, parent, start, end, middle, index);
+      this.#long.push({ at: position, input });
+      return position;
+    }
+    const slot = SLOTS_AT + position * RATE_BYTES;
+    fillInput(this.#memory, slot, parent, start, end, middle, index);
+    // the suffix that tells SHAKE from SHA-3, and the first bit of the padding
+    this.#memory[slot + length] = 0x1f;
+    return position;
+  }
+
+  /** Adds any bytes as one input. */
+  addBytes(input: Uint8Array): number {
+    const position = this.#begin();
+    if (input.length >= RATE_BYTES) {
+      this.#long.push({ at: position, input: Uint8Array.from(input) });
+      return position;
+    }
+    const slot = SLOTS_AT + position * RATE_BYTES;
+    this.#memory.set(input, slot);
+    this.#memory[slot + input.length] = 0x1f;
+    return position;
+  }
+
+  /** Hashes the batch and returns `ids`. */
+  run(): Uint8Array {
+    // the module clears every slot it has read, so the next batch starts from zeros
+    this.#hash(this.#count, SLOTS_AT, this.#idsAt);
+    for (const { at, input } of this.#long) {
+      const text = createHash("shake128", { outputLength: DIGEST_BYTES }).update(input).digest("base64");
+      for (let i = 0; i < ROW_ID_LENGTH; i += 1) this.ids[at * ROW_ID_LENGTH + i] = text.charCodeAt(i);
+    }
+    if (this.#long.length > 0) this.#long = [];
+    this.#count = 0;
+    return this.ids;
+  }
+
+  #begin(): number {
+    const position = this.#count;
+    if (position === this.capacity) throw new RangeError("The batch is full: run it before adding more.");
+    this.#count = position + 1;
+    return position;
+  }
+}
+
+/** `_<table>_`, the middle of every input of one nested table. */
+export function nestedIdMiddle(table: string): Uint8Array {
+  return new TextEncoder().encode(`_${table}_`);
+}
+
+function fillInput(
+  target: Uint8Array,
+  at: number,
+  parent: Uint8Array,
+  start: number,
+  end: number,
+  middle: Uint8Array,
+  index: number,
+): void {
+  let to = at;
+  // a loop beats set(): the pieces are a few dozen bytes
+  for (let from = start; from < end; from += 1) target[to++] = parent[from] as number;
+  for (let from = 0; from < middle.length; from += 1) target[to++] = middle[from] as number;
+  to += decimalLength(index);
+  let rest = index;
+  do {
+    const next = Math.floor(rest / 10);
+    to -= 1;
+    target[to] = 0x30 + (rest - next * 10);
+    rest = next;
+  } while (rest > 0);
+}
+
+function decimalLength(value: number): number {
+  let length = 1;
+  for (let bound = 10; value >= bound; bound *= 10) length += 1;
+  return length;
+}
+
+/** The 24 round constants, from the linear feedback shift register of FIPS 202, algorithm 5. */
+function roundConstants(): bigint[] {
+  const constants: bigint[] = [];
+  let register = 1;
+  for (let round = 0; round < 24; round += 1) {
+    let constant = 0n;
+    for (let j = 0; j < 7; j += 1) {
+      if ((register & 1) === 1) constant |= 1n << BigInt((1 << j) - 1);
+      register = (register << 1) ^ ((register >> 7) * 0x171);
+    }
+    constants.push(constant);
+  }
+  return constants;
+}
+
+/** Rotation of lane (x, y), at index x + 5y. */
+function rotations(): number[] {
+  const offsets = new Array<number>(25).fill(0);
+  let x = 1;
+  let y = 0;
+  for (let t = 0; t < 24; t += 1) {
+    offsets[x + 5 * y] = (((t + 1) * (t + 2)) / 2) % 64;
+    [x, y] = [y, (2 * x + 3 * y) % 5];
+  }
+  return offsets;
+}
+
+// WebAssembly opcodes, by their names in the specification
+const I32 = 0x7f;
+const I64 = 0x7e;
+const EMPTY_BLOCK = 0x40;
+const OP = {
+  block: 0x02,
+  loop: 0x03,
+  end: 0x0b,
+  br: 0x0c,
+  br_if: 0x0d,
+  local_get: 0x20,
+  local_set: 0x21,
+  i64_load: 0x29,
+  i32_load8_u: 0x2d,
+  i64_store: 0x37,
+  i32_store8: 0x3a,
+  i32_const: 0x41,
+  i64_const: 0x42,
+  i32_eqz: 0x45,
+  i32_lt_u: 0x49,
+  i32_add: 0x6a,
+  i32_sub: 0x6b,
+  i32_and: 0x71,
+  i32_or: 0x72,
+  i32_shl: 0x74,
+  i32_shr_u: 0x76,
+  i64_and: 0x83,
+  i64_xor: 0x85,
+  i64_rotl: 0x89,
+} as const;
+
+function unsigned(value: number): number[] {
+  const bytes: number[] = [];
+  let rest = value;
+  do {
+    const low = rest & 0x7f;
+    rest >>>= 7;
+    bytes.push(rest === 0 ? low : low | 0x80);
+  } while (rest !== 0);
+  return bytes;
+}
+
+function signed(value: bigint): number[] {
+  const bytes: number[] = [];
+  let rest = value;
+  for (;;) {
+    const low = Number(rest & 0x7fn);
+    rest >>= 7n;
+    if ((rest === 0n && (low & 0x40) === 0) || (rest === -1n && (low & 0x40) !== 0)) {
+      bytes.push(low);
+      return bytes;
+    }
+    bytes.push(low | 0x80);
+  }
+}
+
+function section(id: number, content: number[]): number[] {
+  return [id, ...unsigned(content.length), ...content];
+}
+
+function exported(name: string, kind: number): number[] {
+  return [name.length, ...Buffer.from(name), kind, 0];
+}
+
+/** A module exporting `memory` and `hash(count, slots, ids)`. */
+function assembleModule(pages: number): Uint8Array<ArrayBuffer> {
+  const body = hashBody();
+  return Uint8Array.from([
+    ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+    ...section(1, [1, 0x60, 3, I32, I32, I32, 0]),
+    ...section(3, [1, 0]),
+    ...section(5, [1, 0, ...unsigned(pages)]),
+    ...section(7, [2, ...exported("memory", 2), ...exported("hash", 0)]),
+    ...section(10, [1, ...unsigned(body.length), ...body]),
+  ]);
+}
+
+/** The function's locals and code: for each slot absorb, permute, squeeze 10 bytes as base64. */
+function hashBody(): number[] {
+  const [count, slot, id, round, group] = [0, 1, 2, 3, 4];
+  const lane = (i: number) => 5 + i;
+  const moved = (i: number) => 30 + i;
+  const column = (x: number) => 55 + x;
+  const mix = (x: number) => 60 + x;
+
+  const code: number[] = [];
+  const op = (...bytes: number[]) => code.push(...bytes);
+  const get = (local: number) => op(OP.local_get, ...unsigned(local));
+  const set = (local: number) => op(OP.local_set, ...unsigned(local));
+  const i32 = (value: number) => op(OP.i32_const, ...signed(BigInt(value)));
+  const i64 = (value: bigint) => op(OP.i64_const, ...signed(value));
+  /** Loads and stores take an alignment hint (log2) and a constant offset. */
+  const memory = (code_: number, align: number, offset: number) => op(code_, align, ...unsigned(offset));
+
+  op(OP.block, EMPTY_BLOCK, OP.loop, EMPTY_BLOCK);
+  get(count);
+  op(OP.i32_eqz, OP.br_if, 1);
+
+  // absorb: 21 lanes of the slot, the rest of the state is zero; the slot is cleared for the next batch
+  for (let i = 0; i < 21; i += 1) {
+    get(slot);
+    memory(OP.i64_load, 3, i * 8);
+    if (i === 20) {
+      // the last bit of the padding
+      i64(-(1n << 63n));
+      op(OP.i64_xor);
+    }
+    set(lane(i));
+    get(slot);
+    i64(0n);
+    memory(OP.i64_store, 3, i * 8);
+  }
+  for (let i = 21; i < 25; i += 1) {
+    i64(0n);
+    set(lane(i));
+  }
+
+  i32(0);
+  set(round);
+  op(OP.loop, EMPTY_BLOCK);
+  // theta
+  for (let x = 0; x < 5; x += 1) {
+    get(lane(x));
+    for (let y = 1; y < 5; y += 1) {
+      get(lane(x + 5 * y));
+      op(OP.i64_xor);
+    }
+    set(column(x));
+  }
+  for (let x = 0; x < 5; x += 1) {
+    get(column((x + 4) % 5));
+    get(column((x + 1) % 5));
+    i64(1n);
+    op(OP.i64_rotl, OP.i64_xor);
+    set(mix(x));
+  }
+  // rho and pi
+  const offsets = rotations();
+  for (let y = 0; y < 5; y += 1) {
+    for (let x = 0; x < 5; x += 1) {
+      get(lane(x + 5 * y));
+      get(mix(x));
+      op(OP.i64_xor);
+      const offset = offsets[x + 5 * y] as number;
+      if (offset !== 0) {
+        i64(BigInt(offset));
+        op(OP.i64_rotl);
+      }
+      set(moved(y + 5 * ((2 * x + 3 * y) % 5)));
+    }
+  }
+  // chi, and iota on the first lane
+  for (let y = 0; y < 5; y += 1) {
+    for (let x = 0; x < 5; x += 1) {
+      get(moved(x + 5 * y));
+      get(moved(((x + 1) % 5) + 5 * y));
+      i64(-1n);
+      op(OP.i64_xor);
+      get(moved(((x + 2) % 5) + 5 * y));
+      op(OP.i64_and, OP.i64_xor);
+      if (x === 0 && y === 0) {
+        get(round);
+        memory(OP.i64_load, 3, CONSTANTS_AT);
+        op(OP.i64_xor);
+      }
+      set(lane(x + 5 * y));
+    }
+  }
+  get(round);
+  i32(8);
+  op(OP.i32_add);
+  set(round);
+  get(round);
+  i32(192);
+  op(OP.i32_lt_u, OP.br_if, 0, OP.end);
+
+  // squeeze: the first ten bytes as base64
+  for (let i = 0; i < 2; i += 1) {
+    i32(DIGEST_AT);
+    get(lane(i));
+    memory(OP.i64_store, 3, i * 8);
+  }
+  const character = (at: number, shift: number) => {
+    get(id);
+    get(group);
+    i32(shift);
+    op(OP.i32_shr_u);
+    i32(63);
+    op(OP.i32_and);
+    memory(OP.i32_load8_u, 0, ALPHABET_AT);
+    memory(OP.i32_store8, 0, at);
+  };
+  const byte = (i: number, shift: number) => {
+    i32(DIGEST_AT);
+    memory(OP.i32_load8_u, 0, i);
+    i32(shift);
+    op(OP.i32_shl);
+  };
+  for (let g = 0; g < 3; g += 1) {
+    byte(3 * g, 16);
+    byte(3 * g + 1, 8);
+    op(OP.i32_or);
+    byte(3 * g + 2, 0);
+    op(OP.i32_or);
+    set(group);
+    for (let c = 0; c < 4; c += 1) character(4 * g + c, 18 - 6 * c);
+  }
+  byte(9, 4);
+  set(group);
+  character(12, 6);
+  character(13, 0);
+
+  for (const [local, step, code_] of [
+    [slot, RATE_BYTES, OP.i32_add],
+    [id, ROW_ID_LENGTH, OP.i32_add],
+    [count, 1, OP.i32_sub],
+  ] as const) {
+    get(local as number);
+    i32(step);
+    op(code_);
+    set(local as number);
+  }
+  op(OP.br, 0, OP.end, OP.end, OP.end);
+
+  // two i32 locals after the parameters, then the 60 lanes
+  return [2, 2, I32, 60, I64, ...code];
+}
