@@ -48,6 +48,8 @@ export interface Block {
   /** Where the block starts in its file. */
   readonly offset: number;
   readonly rows: number;
+  /** Bytes of the payload. */
+  readonly bytes: number;
   readonly columns: readonly BlockColumn[];
   readonly arena: Uint8Array;
   /** What all the views look at. */
@@ -264,14 +266,14 @@ export async function* readBlocks(path: string): AsyncGenerator<Block, void, und
 }
 
 function blockOf(header: Header, memory: ArrayBuffer, file: string, offset: number): Block {
-  const { rows } = header;
+  const { rows, bytes } = header;
   const columns = header.columns.map(({ name, kind, data, valid }) => ({
     name,
     kind,
     data: new Uint8Array(memory, data, rows * WIDTH[kind]),
     valid: valid === null ? null : new Uint8Array(memory, valid, (rows + 7) >> 3),
   }));
-  return { file, offset, rows, columns, arena: new Uint8Array(memory, ...header.arena), memory };
+  return { file, offset, rows, bytes, columns, arena: new Uint8Array(memory, ...header.arena), memory };
 }
 
 /** Only a header whose every offset lies inside the payload is returned: loading trusts it with raw memory. */

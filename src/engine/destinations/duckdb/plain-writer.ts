@@ -29,7 +29,7 @@ import {
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 export class PlainWriter implements BlockWriter {
-  private readonly appender: DuckDBAppender;
+  private appender: DuckDBAppender;
   private readonly columns: readonly WriterColumn[];
 
   constructor(appender: DuckDBAppender, columns: readonly WriterColumn[]) {
@@ -51,6 +51,10 @@ export class PlainWriter implements BlockWriter {
       );
       this.appender.appendDataChunk(chunk);
     }
+  }
+
+  use(appender: DuckDBAppender): void {
+    this.appender = appender;
   }
 
   dispose(): void {}

@@ -69,6 +69,8 @@ export interface WriterColumn {
 export interface BlockWriter {
   /** Appends rows [from, to) of the block. Columns that the block lacks become null. */
   append(block: Block, from: number, to: number): void;
+  /** From now on rows go to this appender: one of a table with the same columns. */
+  use(appender: DuckDBAppender): void;
   /** Frees memory; closing the appender stays with the caller. */
   dispose(): void;
 }
@@ -97,7 +99,7 @@ export function columnOf(block: Block, name: string, kind: Kind): BlockColumn | 
 const TWO_32 = 4294967296;
 
 export class VectorWriter implements BlockWriter {
-  private readonly appender: DuckDBAppender;
+  private appender: DuckDBAppender;
   private readonly columns: readonly WriterColumn[];
   private readonly chunk: DuckDBDataChunk;
   /** Columns whose vector has a validity mask, from then on always written. */
@@ -130,6 +132,10 @@ export class VectorWriter implements BlockWriter {
       for (let i = 0; i < this.columns.length; i++) this.fill(block, i, row, rows);
       this.appender.appendDataChunk(this.chunk);
     }
+  }
+
+  use(appender: DuckDBAppender): void {
+    this.appender = appender;
   }
 
   dispose(): void {
