@@ -7,7 +7,7 @@
  * "cannot", not an error of the whole load. One is laxness of Python 3.11's base64: `AAEC=` is not binary here.
  */
 
-import { PyFloat, parseJson, plainJson, TypedValue } from "../interop/json.ts";
+import { parseJson, plainJson, TypedValue } from "../interop/json.ts";
 import { removeTypedMark } from "../interop/typed-value.ts";
 import { dayOfInstant, formatTimestamp, instantOfSeconds, parseIso } from "./iso-time.ts";
 import {
