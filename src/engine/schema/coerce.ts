@@ -7,9 +7,9 @@
  * "cannot", not an error of the whole load. One is laxness of Python 3.11's base64: `AAEC=` is not binary here.
  */
 
-import { PyFloat, parseJson, plainJson, TypedValue } from "../interop/json.ts";
+import { parseJson, plainJson, TypedValue } from "../interop/json.ts";
 import { removeTypedMark } from "../interop/typed-value.ts";
-import { dayOfInstant, formatTimestamp, instantOfSeconds, parseIso } from "./iso-time.ts";
+import { dayOfInstant, formatTimestamp, instantOf, instantOfSeconds, parseIso } from "./iso-time.ts";
 import {
   type Decimal,
   decimalInteger,
@@ -254,7 +254,7 @@ function typedInstant(value: unknown): number | bigint | undefined {
 /** An ISO date or datetime, else a number of seconds in text. */
 function textInstant(text: string): number | bigint | undefined {
   const parts = parseIso(text);
-  if (parts !== undefined) return timestampMicros(text);
+  if (parts !== undefined) return instantOf(parts);
   const seconds = pythonFloat(text);
   return seconds === undefined ? undefined : instantOfSeconds(seconds);
 }

@@ -28,6 +28,9 @@ export function pythonInteger(text: string, base: 10 | 16 = 10): bigint | undefi
   return match[1] === "-" ? -value : value;
 }
 
+/** Digits with single underscores between them, a point, an exponent. */
+const FLOAT = /^[+-]?(?:\d(?:_?\d)*\.?(?:\d(?:_?\d)*)?|\.\d(?:_?\d)*)(?:e[+-]?\d(?:_?\d)*)?$/;
+
 /** `float(text)`. */
 export function pythonFloat(text: string): number | undefined {
   const source = asciiDigits(stripSpace(text)).toLowerCase();
@@ -36,9 +39,7 @@ export function pythonFloat(text: string): number | undefined {
     if (special[2] === "nan") return Number.NaN;
     return special[1] === "-" ? -Infinity : Infinity;
   }
-  const digits = "\\d(?:_?\\d)*";
-  const pattern = new RegExp(`^[+-]?(?:${digits}\\.?(?:${digits})?|\\.${digits})(?:e[+-]?${digits})?$`);
-  return pattern.test(source) ? Number(source.replaceAll("_", "")) : undefined;
+  return FLOAT.test(source) ? Number(source.replaceAll("_", "")) : undefined;
 }
 
 /** `str(value)` of a Python float: `1.0`, `1e+20`, `1e-05`, `nan`. */
