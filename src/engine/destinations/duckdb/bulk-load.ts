@@ -3,11 +3,13 @@
  *
  *     create temp table staging (…)          -- columns as the job has them
  *     <append blocks to staging>             -- this thread, memory copies only
- *     insert into target (…) select cast(…) … from staging;   -- DuckDB's threads: casts, compression
+ *     insert into target (…) select cast(…) … from staging;   -- off this thread: casts, compression
  *     drop table staging;                    -- and again until the files end
  *
- * Appending to the target itself would compress on this thread alone and block the event loop for seconds.
- * A batch is a whole number of row groups, so that every row group is filled and written once.
+ * Appending to the target itself needs about as long, but compresses on this thread, so the event loop
+ * would stand still for up to seconds. A temporary table is filled in the same transaction, so all of a load
+ * is one transaction on one connection; the price is that DuckDB scans rows that are not committed on one
+ * thread only. A batch is a whole number of row groups, so that every row group is compressed once.
  */
 
 import { setImmediate } from "node:timers/promises";
