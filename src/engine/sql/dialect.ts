@@ -3,9 +3,8 @@
  * that only one database needs is named here rather than tested for by name elsewhere.
  */
 
-import type { Kind } from "../normalize/column-buffer.ts";
 import type { Column } from "../schema/types.ts";
-import { DUCKDB_NATURAL_TYPES, duckdbType } from "./types.ts";
+import { duckdbType } from "./types.ts";
 
 /** Where the tables of a dataset live. DuckDB needs the catalogue: see `qualified`. */
 export interface Dataset {
@@ -25,8 +24,6 @@ export interface Dialect {
   fold(identifier: string): string;
   /** The type of a column in `create table`, spelled as the catalogue prints it. */
   sqlType(column: Column): string;
-  /** The types that hold a block file's cells as they are, without a cast. */
-  readonly naturalTypes: Readonly<Record<Kind, readonly string[]>>;
   /** One `alter table` for all new columns of a table, or one each. */
   readonly addsColumnsTogether: boolean;
   /** May an added column be `not null`? */
@@ -51,7 +48,6 @@ export const duckdbDialect: Dialect = {
   quote: quoteIdentifier,
   fold: (identifier) => identifier.toLowerCase(),
   sqlType: duckdbType,
-  naturalTypes: DUCKDB_NATURAL_TYPES,
   addsColumnsTogether: false,
   addsNotNull: false,
   temporary: { catalog: "temp", schema: "main" },

@@ -102,8 +102,10 @@ export function selectVersions(
 ): Statement {
   const parameters: string[] = [];
   const conditions: string[] = [];
-  if (filter.schemaName !== undefined) conditions.push(`"schema_name" = $${parameters.push(filter.schemaName)}`);
-  if (filter.versionHash !== undefined) conditions.push(`"version_hash" = $${parameters.push(filter.versionHash)}`);
+  if (filter.schemaName !== undefined)
+    conditions.push(`"schema_name" = $${parameters.push(filter.schemaName)}`);
+  if (filter.versionHash !== undefined)
+    conditions.push(`"version_hash" = $${parameters.push(filter.versionHash)}`);
   return {
     sql: `select "version", "engine_version", ${dialect.isoTimestamp('"inserted_at"')} as "inserted_at", "schema_name", "version_hash", "schema"
 from ${qualified(dialect, { ...dataset, table: VERSION_TABLE })} as v${where(conditions)}
@@ -120,7 +122,8 @@ export function selectLoads(
 ): Statement {
   const parameters: string[] = [];
   const conditions: string[] = [];
-  if (filter.schemaName !== undefined) conditions.push(`"schema_name" = $${parameters.push(filter.schemaName)}`);
+  if (filter.schemaName !== undefined)
+    conditions.push(`"schema_name" = $${parameters.push(filter.schemaName)}`);
   if (filter.before !== undefined) conditions.push(`"load_id" < $${parameters.push(filter.before)}`);
   return {
     sql: `select "load_id", "schema_name", "status", ${dialect.isoTimestamp('"inserted_at"')} as "inserted_at", "schema_version_hash"

@@ -1,7 +1,7 @@
 /** The pieces of a plan: each can be printed, and running them in order is all that loading does. */
 
-import type { Kind } from "../normalize/column-buffer.ts";
 import type { LiveCatalogue } from "../destinations/destination.ts";
+import type { Kind } from "../normalize/column-buffer.ts";
 import type { Table } from "../schema/types.ts";
 import { type Dialect, qualified, type TableName } from "./dialect.ts";
 import { completeColumns, physicalKind } from "./types.ts";
@@ -16,10 +16,8 @@ export interface Statement {
 export interface LoadColumn {
   readonly name: string;
   readonly kind: Kind;
-  /** The type the column has in the table that is filled. */
+  /** The type the column has in the table that is filled; cells of another type are cast to it. */
   readonly sqlType: string;
-  /** The cells are not of that type and have to be cast. */
-  readonly cast?: boolean;
 }
 
 export type Count = "inserted" | "deleted" | "deduplicated";
@@ -48,8 +46,7 @@ export function loadColumns(dialect: Dialect, table: Table, live: LiveCatalogue)
   return completeColumns(table.columns).map((column) => {
     const kind = physicalKind(column.data_type);
     const sqlType = liveTypes.get(dialect.fold(column.name)) ?? dialect.sqlType(column);
-    const cast = !dialect.naturalTypes[kind].includes(sqlType);
-    return cast ? { name: column.name, kind, sqlType, cast } : { name: column.name, kind, sqlType };
+    return { name: column.name, kind, sqlType };
   });
 }
 

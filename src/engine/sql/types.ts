@@ -37,18 +37,6 @@ export function physicalKind(type: DataType): Kind {
   return KINDS[type];
 }
 
-/** Both timestamp types hold microseconds since 1970 and a session's time zone is UTC: no cast. */
-export const DUCKDB_NATURAL_TYPES: Readonly<Record<Kind, readonly string[]>> = {
-  bool: ["BOOLEAN"],
-  int64: ["BIGINT"],
-  float64: ["DOUBLE"],
-  text: ["VARCHAR"],
-  bytes: ["BLOB"],
-  timestamp: ["TIMESTAMP WITH TIME ZONE", "TIMESTAMP"],
-  date: ["DATE"],
-  time: ["TIME"],
-};
-
 const DECIMAL_PRECISION = 38;
 const DECIMAL_SCALE = 9;
 const TIMESTAMP_PRECISION = 6;
