@@ -36,7 +36,7 @@ export interface DdlInput {
   readonly dialect: Dialect;
   readonly dataset: Dataset;
   readonly schema: Schema;
-  /** Tables that receive rows; the others are created only when they have had data before. */
+  /** Tables that receive rows; others that are missing are created only when they have had data before. */
   readonly tablesWithJobs: ReadonlySet<string>;
   readonly live: LiveCatalogue;
   /** Does the dataset itself exist? */
@@ -82,16 +82,20 @@ export function planDdl(input: DdlInput): DdlPlan {
   return { statements, foreign: foreignNames(input), mismatched };
 }
 
-/** Data tables in the schema's order, then dlt's own: those with rows now, or that have had some. */
+/** Data tables in the schema's order, then dlt's own: those that are there, get rows now or have had some. */
 function tablesToHave(input: DdlInput): Table[] {
-  const { schema, tablesWithJobs } = input;
+  const { dialect, schema, tablesWithJobs } = input;
+  const there = new Set([...input.live.keys()].map((name) => dialect.fold(name)));
   const data: Table[] = [];
   const own = new Map<string, Table>([
     [LOADS_TABLE, metadataTable(schema, LOADS_TABLE)],
     [VERSION_TABLE, metadataTable(schema, VERSION_TABLE)],
   ]);
   for (const table of schema.tables.values()) {
-    const hasData = tablesWithJobs.has(table.name) || table["x-normalizer"]?.["seen-data"] === true;
+    const hasData =
+      there.has(dialect.fold(table.name)) ||
+      tablesWithJobs.has(table.name) ||
+      table["x-normalizer"]?.["seen-data"] === true;
     if (!hasData || completeColumns(table.columns).length === 0) continue;
     if (isOwn(table.name)) own.set(table.name, table);
     else data.push(table);
