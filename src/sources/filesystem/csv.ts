@@ -86,22 +86,33 @@ export async function inferCsv(
       }
       rows++;
       const cells = checkCells(source, options, names, scanner);
-      const { buffer, starts, ends, escaped } = scanner;
-      for (let i = 0; i < cells; i++) {
-        const mask = masks[i]!;
-        if (mask === 0) continue;
-        const start = starts[i]!;
-        const end = ends[i]!;
-        if (start === end || nulls.has(buffer, start, end)) continue;
-        seen[i] = 1;
-        masks[i] = escaped[i] === 1 ? 0 : mask & classify(buffer, start, end);
-      }
+      narrow(masks, seen, scanner, cells, nulls);
     }
   }
   if (names === undefined || rows === 0) return undefined;
   const guesses: Record<string, DataType> = {};
   for (const [i, name] of names.entries()) if (seen[i] === 1) guesses[name] = typeOf(masks[i]!);
   return { names, guesses, rows };
+}
+
+/** Takes from each column the types that this record's cell does not fit. */
+function narrow(
+  masks: Uint8Array,
+  seen: Uint8Array,
+  scanner: RecordScanner,
+  cells: number,
+  nulls: NullValues,
+): void {
+  const { buffer, starts, ends, escaped } = scanner;
+  for (let i = 0; i < cells; i++) {
+    const mask = masks[i]!;
+    if (mask === 0) continue;
+    const start = starts[i]!;
+    const end = ends[i]!;
+    if (start === end || (nulls.some && nulls.has(buffer, start, end))) continue;
+    seen[i] = 1;
+    masks[i] = escaped[i] === 1 ? 0 : mask & classify(buffer, start, end);
+  }
 }
 
 async function* emit(source: ByteSource, options: CsvOptions, known?: CsvColumns): AsyncGenerator<JsonlPage> {
@@ -114,14 +125,14 @@ async function* emit(source: ByteSource, options: CsvOptions, known?: CsvColumns
   let out = new Uint8Array(pageBytes + (pageBytes >> 1));
   let o = 0;
   let firstLine = 1;
-  const page = () =>
-    new JsonlPage(out.slice(0, o), { origin: { file: source.name, line: firstLine }, guesses });
+  const page = (length: number) =>
+    new JsonlPage(out.slice(0, length), { origin: { file: source.name, line: firstLine }, guesses });
   for await (const scanner of records(source, options)) {
     while (scanner.next()) {
       if (scanner.cells === 0) {
         // A page starts with a row; many blank lines end it.
         if (o >= pageBytes) {
-          yield page();
+          yield page(o);
           o = 0;
         } else if (o > 0) out[o++] = LF;
         continue;
@@ -134,40 +145,53 @@ async function* emit(source: ByteSource, options: CsvOptions, known?: CsvColumns
         if (header) continue;
       }
       const cells = checkCells(source, options, names!, scanner);
-      const { buffer, starts, ends, escaped, quote, lines } = scanner;
       // Each byte of a cell takes at most six (`\u0001`).
-      const needed = scanner.recordBytes * 6 + keyBytes + cells + lines + 8;
+      const needed = scanner.recordBytes * 6 + keyBytes + cells + scanner.lines + 8;
       if (o > 0 && (o >= pageBytes || o + needed > out.length)) {
-        yield page();
+        yield page(o);
         o = 0;
       }
       if (needed > out.length) out = new Uint8Array(needed);
       if (o === 0) firstLine = scanner.line;
-      const rowStart = o;
-      for (let i = 0; i < cells; i++) {
-        const start = starts[i]!;
-        const end = ends[i]!;
-        if (start === end || nulls.has(buffer, start, end)) continue;
-        const key = keys[i]!;
-        for (let k = 0; k < key.length; k++) out[o++] = key[k]!;
-        const skipQuote = escaped[i] === 1 ? quote : -1;
-        for (let p = start; p < end; p++) {
-          const byte = buffer[p]!;
-          if (byte === skipQuote) p++;
-          if (PLAIN[byte] === 1) out[o++] = byte;
-          else o = writeEscape(out, o, byte);
-        }
-        out[o++] = 0x22;
-      }
-      // The first key's comma is the place of the brace.
-      if (o === rowStart) out[o++] = 0x7b;
-      else out[rowStart] = 0x7b;
-      out[o++] = 0x7d;
-      out[o++] = LF;
-      for (let i = 1; i < lines; i++) out[o++] = LF;
+      o = writeRow(out, o, scanner, cells, keys, nulls);
     }
   }
-  if (o > 0) yield page();
+  if (o > 0) yield page(o);
+}
+
+/** One record as a line of JSON, and a blank line for each further line of the record; returns the new end. */
+function writeRow(
+  out: Uint8Array,
+  rowStart: number,
+  scanner: RecordScanner,
+  cells: number,
+  keys: readonly Uint8Array[],
+  nulls: NullValues,
+): number {
+  const { buffer, starts, ends, escaped, quote, lines } = scanner;
+  let o = rowStart;
+  for (let i = 0; i < cells; i++) {
+    const start = starts[i]!;
+    const end = ends[i]!;
+    if (start === end || (nulls.some && nulls.has(buffer, start, end))) continue;
+    const key = keys[i]!;
+    const keyLength = key.length;
+    for (let k = 0; k < keyLength; k++) out[o++] = key[k]!;
+    const skipQuote = escaped[i] === 1 ? quote : -1;
+    for (let p = start; p < end; p++) {
+      const byte = buffer[p]!;
+      if (byte === skipQuote) p++;
+      if (PLAIN[byte] === 1) out[o++] = byte;
+      else o = writeEscape(out, o, byte);
+    }
+    out[o++] = 0x22;
+  }
+  // The first key's comma is the place of the brace.
+  if (o === rowStart) out[o++] = 0x7b;
+  else out[rowStart] = 0x7b;
+  out[o++] = 0x7d;
+  for (let i = 0; i < lines; i++) out[o++] = LF;
+  return o;
 }
 
 /** Bytes that a JSON string holds as they are. */
@@ -271,9 +295,11 @@ function headerNames(
 }
 
 class NullValues {
+  readonly some: boolean;
   private readonly values: readonly Uint8Array[];
 
   constructor(values: readonly string[]) {
+    this.some = values.length > 0;
     this.values = values.map((value) => Buffer.from(value));
   }
 
