@@ -36,7 +36,10 @@ export const ERRORS = {
   },
   CURSOR_MISSING: { retry: "after_fix", hint: "Correct the cursor path, or set onCursorValueMissing." },
   CURSOR_TYPE: { retry: "after_fix", hint: "Give initialValue the type that the field has in the source." },
-  CURSOR_ORDER: { retry: "after_fix", hint: "Remove rowOrder, or make the source return rows in that order." },
+  CURSOR_ORDER: {
+    retry: "after_fix",
+    hint: "Remove rowOrder, or make the source return rows in that order.",
+  },
   VALUE_UNSUPPORTED: { retry: "after_fix", hint: "Convert the value in a map() step." },
   // files
   FILE_NOT_FOUND: { retry: "after_fix", hint: "Check the path; relative paths start at the workspace." },
@@ -48,14 +51,17 @@ export const ERRORS = {
   SCHEMA_ENGINE_NEWER: { retry: "after_fix", hint: "Upgrade loadwright: a newer engine wrote this schema." },
   NAME_COLLISION: {
     retry: "after_fix",
-    hint: "Rename one of the fields in a map() step, or set on_collision = \"suffix\".",
+    hint: 'Rename one of the fields in a map() step, or set on_collision = "suffix".',
   },
   CONTRACT_VIOLATION: { retry: "after_fix", hint: "Relax the contract, or correct the data." },
   TYPE_CHANGE_REFUSED: {
     retry: "after_fix",
     hint: "Keep the old type (new values go to a variant column), use a new column, or refresh the table.",
   },
-  NULL_IN_REQUIRED: { retry: "after_fix", hint: "Filter the rows without the key, or make the column nullable." },
+  NULL_IN_REQUIRED: {
+    retry: "after_fix",
+    hint: "Filter the rows without the key, or make the column nullable.",
+  },
   IDENTIFIER_INVALID: { retry: "after_fix", hint: "Rename the field or table." },
   // package
   PACKAGE_NOT_FOUND: { retry: "no", hint: "List packages with `loadwright pipeline NAME info`." },
@@ -70,8 +76,14 @@ export const ERRORS = {
   DESTINATION_LOCKED: { retry: "yes", hint: "Close the program that has the database open." },
   DESTINATION_UNREACHABLE: { retry: "yes", hint: "Check host, port and network." },
   DESTINATION_INVALID: { retry: "after_fix", hint: "Check the destination's path and credentials." },
-  LOAD_FAILED: { retry: "after_fix", hint: "Read the cause; the package is kept and its transaction was undone." },
-  LOAD_VALUE: { retry: "after_fix", hint: "The destination cannot hold a value; correct it in a map() step." },
+  LOAD_FAILED: {
+    retry: "after_fix",
+    hint: "Read the cause; the package is kept and its transaction was undone.",
+  },
+  LOAD_VALUE: {
+    retry: "after_fix",
+    hint: "The destination cannot hold a value; correct it in a map() step.",
+  },
   // queries
   NOT_READ_ONLY: { retry: "no", hint: "Send one SELECT, WITH or EXPLAIN statement without side effects." },
   MULTI_STATEMENT: { retry: "no", hint: "Send exactly one statement." },
