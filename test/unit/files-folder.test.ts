@@ -305,6 +305,19 @@ test("NaN and infinite values are read as null with a warning", async () => {
   expect(warnings).toHaveLength(1);
 });
 
+test("nested NaN and infinite values are null too, words in strings stay", async () => {
+  const select = `select {'x': 'nan'::double, 'y': ['-inf'::float, 'nan'::float, 2.5::float], 'z': 'a",NaN,'} as s`;
+  expect(await parquetRows("a.parquet", select)).toEqual([
+    { s: { x: null, y: [null, null, 2.5], z: 'a",NaN,' } },
+  ]);
+  expect(warnings).toHaveLength(1);
+});
+
+test("a reader of Parquet may stop early", async () => {
+  for await (const _ of readParquet(await parquet("a.parquet", "select range as n from range(100000)")))
+    break;
+});
+
 test("what is not Parquet, or not a local file, is FILE_FORMAT", async () => {
   write("bad.parquet", "hello, this is not parquet");
   const read = async (source: Parameters<typeof readParquet>[0]) => {

@@ -56,7 +56,7 @@ export interface CsvColumns {
   readonly rows: number;
 }
 
-interface Dialect {
+export interface Dialect {
   readonly delimiter: number;
   /** -1: none. */
   readonly quote: number;

@@ -2,6 +2,9 @@
  * Stored bytes to checked UTF-8 text, as a stream: decompressed by their first bytes (names lie), byte order
  * mark dropped, other encodings decoded, every block valid UTF-8 without NUL. Blocks are cut between
  * characters, not between lines: a minified JSON document is one line of any length.
+ *
+ * A raw NUL is refused, because in text it is a sign of another encoding or of damage. The escape `\u0000`
+ * in JSON is a character like others and is left to the destination: DuckDB holds it.
  */
 
 import { isUtf8 } from "node:buffer";
@@ -152,9 +155,17 @@ async function* unzip(
 // encodings
 
 function encodingOf(source: ByteSource, head: Uint8Array, wanted: string | undefined): string {
+  const utf16 =
+    head[0] === 0xff && head[1] === 0xfe
+      ? "utf-16le"
+      : head[0] === 0xfe && head[1] === 0xff
+        ? "utf-16be"
+        : undefined;
   if (wanted !== undefined) {
     try {
-      return new TextDecoder(wanted).encoding;
+      const { encoding } = new TextDecoder(wanted);
+      // No UTF-8 text starts with these bytes: the mark knows better than the setting.
+      return encoding === "utf-8" ? (utf16 ?? encoding) : encoding;
     } catch (cause) {
       throw new EngineError("CONFIG_INVALID", `The encoding "${wanted}" is not known.`, {
         hint: "Use a WHATWG label such as utf-8, latin1, windows-1252, utf-16le, shift_jis.",
@@ -163,17 +174,13 @@ function encodingOf(source: ByteSource, head: Uint8Array, wanted: string | undef
       });
     }
   }
-  if (head[0] === 0xff && head[1] === 0xfe) {
-    if (head.length >= 4 && head[2] === 0 && head[3] === 0) {
-      throw new EngineError("FILE_ENCODING", `${source.name} is UTF-32.`, {
-        hint: "Export it as UTF-8.",
-        details: { file: source.name, found: "utf-32le" },
-      });
-    }
-    return "utf-16le";
+  if (utf16 === "utf-16le" && head.length >= 4 && head[2] === 0 && head[3] === 0) {
+    throw new EngineError("FILE_ENCODING", `${source.name} is UTF-32.`, {
+      hint: "Export it as UTF-8.",
+      details: { file: source.name, found: "utf-32le" },
+    });
   }
-  if (head[0] === 0xfe && head[1] === 0xff) return "utf-16be";
-  return utf16ByNuls(head) ?? "utf-8";
+  return utf16 ?? utf16ByNuls(head) ?? "utf-8";
 }
 
 /** Text that is mostly Latin has a NUL in every other byte when it is UTF-16. */

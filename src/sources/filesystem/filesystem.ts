@@ -12,12 +12,7 @@ import { EngineError } from "../../engine/errors.ts";
 import { checkpoint, type JsonlPage, type Yielded } from "../../engine/extract/page.ts";
 import type { ResourceContext } from "../../engine/extract/resource-context.ts";
 import { type ByteSource, localFile } from "./byte-source.ts";
-import {
-  type FileFormat,
-  type FilesystemConfig,
-  type FilesystemResourceConfig,
-  parseFilesystemConfig,
-} from "./config.ts";
+import { type FileFormat, type FilesystemResourceConfig, parseFilesystemConfig } from "./config.ts";
 import { readCsv } from "./csv.ts";
 import { withFileName } from "./file-name.ts";
 import { readJson } from "./json.ts";
@@ -162,7 +157,8 @@ function isDue(
   }
   throw new EngineError(
     "FILE_CHANGED",
-    `${file.path} was loaded before and has changed since. Reading it again would append its rows a second time.`,
+    `${file.path} was loaded before and has changed since.` +
+      (config.write_disposition === "merge" ? "" : " Reading it again would append its rows a second time."),
     {
       hint: 'Use write_disposition = "merge" with a key, or set on_changed = "reload" (rows may be there twice) or "skip".',
       details: { file: file.path, size_loaded: loaded.size, size_now: file.size },
@@ -199,5 +195,3 @@ function ledgerOf(state: Record<string, unknown>): Ledger {
     },
   };
 }
-
-export type { FilesystemConfig };

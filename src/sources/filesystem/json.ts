@@ -62,6 +62,12 @@ const LF = 10;
 const CR = 13;
 const SPACE = 0x20;
 
+/** Bytes that change nothing: inside a string, and inside a row outside of strings. */
+const plainBut = (...stops: readonly number[]) =>
+  new Uint8Array(256).fill(1).map((_, byte) => (stops.includes(byte) ? 0 : 1));
+const PLAIN_IN_STRING = plainBut(QUOTE, BACKSLASH, LF);
+const PLAIN_IN_ROW = plainBut(QUOTE, OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT, LF);
+
 class RowCutter {
   private readonly file: string;
   private readonly path: readonly string[];
@@ -123,6 +129,10 @@ class RowCutter {
       if (this.inString) {
         at = this.skipString(bytes, at);
         continue;
+      }
+      if (this.state === "in-row") {
+        while (at < end && PLAIN_IN_ROW[bytes[at]!] === 1) at++;
+        if (at === end) break;
       }
       const byte = bytes[at]!;
       if (byte === LF) this.line++;
@@ -311,6 +321,10 @@ class RowCutter {
       at++;
     }
     while (at < end) {
+      if (!isKey) {
+        while (at < end && PLAIN_IN_STRING[bytes[at]!] === 1) at++;
+        if (at === end) break;
+      }
       const byte = bytes[at]!;
       if (byte === QUOTE) {
         this.inString = false;

@@ -48,10 +48,10 @@ export async function* readParquet(
   try {
     const connection = await instance.connect();
     try {
-      const { sql, columns } = await plan(connection, source, source.localPath);
+      const { sql, columns, nestedFloats } = await plan(connection, source, source.localPath);
       if (columns === 0) return;
       const result = await guard(source, () => connection.stream(sql));
-      yield* pages(result, source, pageBytes, warn);
+      yield* pages(result, source, nestedFloats, pageBytes, warn);
     } finally {
       connection.closeSync();
     }
@@ -63,6 +63,7 @@ export async function* readParquet(
 async function* pages(
   result: DuckDBResult,
   source: ByteSource,
+  nestedFloats: boolean,
   pageBytes: number,
   warn: (message: string) => void,
 ): AsyncGenerator<JsonlPage> {
@@ -70,42 +71,67 @@ async function* pages(
   let length = 0;
   let rows = 0;
   let firstRow = 1;
-  let warned = false;
+  let lost = false;
   const page = () =>
     new JsonlPage(Buffer.from(`${texts.join("\n")}\n`), { origin: { file: source.name, line: firstRow } });
-  while (true) {
-    const chunk = await guard(source, () => result.fetchChunk());
-    if (!chunk || chunk.rowCount === 0) break;
-    for (const text of chunk.getColumnValues(0)) {
-      texts.push(text as string);
-      length += (text as string).length + 1;
+  const fetch = () => guard(source, () => result.fetchChunk());
+  // DuckDB renders the next chunk on its thread while this one is made into text.
+  let pending = fetch();
+  try {
+    while (true) {
+      const chunk = await pending;
+      if (!chunk || chunk.rowCount === 0) break;
+      pending = fetch();
+      pending.catch(() => {});
+      const nowLost = lost;
+      if (!lost) lost = chunk.getColumnValues(1).includes(true);
+      for (const value of chunk.getColumnValues(0)) {
+        let text = value as string;
+        if (nestedFloats && /NaN|Infinity/.test(text)) {
+          const finite = withoutNonFinite(text);
+          lost ||= finite !== text;
+          text = finite;
+        }
+        texts.push(text);
+        length += text.length + 1;
+      }
+      if (lost && !nowLost) {
+        warn(
+          `${source.name} has NaN or infinite values; they are read as null, because JSON has no form for them.`,
+        );
+      }
+      rows += chunk.rowCount;
+      if (length < pageBytes) continue;
+      yield page();
+      texts = [];
+      length = 0;
+      firstRow = rows + 1;
     }
-    if (!warned && chunk.getColumnValues(1).includes(true)) {
-      warned = true;
-      warn(
-        `${source.name} has NaN or infinite values; they are read as null, because JSON has no form for them.`,
-      );
-    }
-    rows += chunk.rowCount;
-    if (length < pageBytes) continue;
-    yield page();
-    texts = [];
-    length = 0;
-    firstRow = rows + 1;
+    if (texts.length > 0) yield page();
+  } finally {
+    // The connection must not be closed under a fetch that is under way.
+    await pending.catch(() => {});
   }
-  if (texts.length > 0) yield page();
+}
+
+/** DuckDB writes NaN and Infinity into nested JSON as bare words; outside of strings they become null. */
+function withoutNonFinite(json: string): string {
+  return json.replace(/"(?:[^"\\]|\\.)*"|NaN|-?Infinity/g, (found) =>
+    found.startsWith('"') ? found : "null",
+  );
 }
 
 async function plan(
   connection: DuckDBConnection,
   source: ByteSource,
   path: string,
-): Promise<{ sql: string; columns: number }> {
+): Promise<{ sql: string; columns: number; nestedFloats: boolean }> {
   // The path is a pattern to read_parquet: its own brackets and stars must not match anything else.
   const from = `read_parquet(${literal(path.replace(/[*?[]/g, "[$&]"))})`;
   const described = await guard(source, () => connection.runAndReadAll(`describe select * from ${from}`));
   const columns = described.getRows().map(([name, type]) => ({ name: String(name), type: String(type) }));
-  return { sql: selectJson(columns, from), columns: columns.length };
+  const nestedFloats = columns.some(({ type }) => !hasInfinity(type) && /FLOAT|DOUBLE/.test(type));
+  return { sql: selectJson(columns, from), columns: columns.length, nestedFloats };
 }
 
 /** Two columns: the row as JSON, and whether it has a value that JSON cannot hold. */
