@@ -96,6 +96,41 @@ test("an error of the source itself is not blamed on the compression", async () 
   await expect(text(readText(source))).rejects.toThrow("connection reset");
 });
 
+test("whatever ends the reading, the source is closed", async () => {
+  const reading = async (
+    first: Uint8Array | string,
+    use: (blocks: AsyncGenerator<unknown>) => Promise<void>,
+    encoding?: string,
+  ) => {
+    let closed = false;
+    const source = {
+      name: "a",
+      async *open() {
+        try {
+          yield Buffer.from(first);
+          while (true) yield Buffer.alloc(100_000, "x");
+        } finally {
+          closed = true;
+        }
+      },
+    };
+    await use(readText(source, { encoding })).catch(() => {});
+    await new Promise((done) => setTimeout(done, 20));
+    return closed;
+  };
+  const drain = async (blocks: AsyncGenerator<unknown>) => {
+    for await (const _ of blocks);
+  };
+  const one = async (blocks: AsyncGenerator<unknown>) => {
+    for await (const _ of blocks) break;
+  };
+  expect(await reading(Buffer.of(0x50, 0x4b, 3, 4), drain)).toBe(true);
+  expect(await reading("abc", drain, "klingon")).toBe(true);
+  expect(await reading("a\0b", drain)).toBe(true);
+  expect(await reading("abc", one)).toBe(true);
+  expect(await reading(gzipSync("abc".repeat(500_000)), one)).toBe(true);
+});
+
 test("bytes that are not UTF-8 are an error with line, byte and the likely encoding", async () => {
   const bytes = Buffer.from("id,name\n1,ok\n2,caf\xe9\n", "latin1");
   for (const source of [memorySource("a.csv", bytes), bytewise("a.csv", bytes)]) {

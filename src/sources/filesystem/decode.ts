@@ -33,7 +33,13 @@ const UNZIP_BYTES = 256 * 1024;
 
 export async function* readText(source: ByteSource, options: DecodeOptions = {}): AsyncGenerator<TextBlock> {
   const [head, blocks] = await peek(decompressed(source), SNIFF_BYTES);
-  const encoding = encodingOf(source, head, options.encoding);
+  let encoding: string;
+  try {
+    encoding = encodingOf(source, head, options.encoding);
+  } catch (error) {
+    await blocks.return?.();
+    throw error;
+  }
   const text = encoding === "utf-8" ? wholeCharacters(blocks) : transcoded(source, blocks, encoding);
   let line = 1;
   let offset = encoding === "utf-8" && hasUtf8Mark(head) ? 3 : 0;
@@ -88,6 +94,7 @@ async function* decompressed(source: ByteSource): AsyncGenerator<Uint8Array> {
   else if (kind === "zstd" && typeof zlib.createZstdDecompress === "function") {
     yield* unzip(source, blocks, zlib.createZstdDecompress({ chunkSize: UNZIP_BYTES }), kind);
   } else {
+    await blocks.return?.();
     const readable =
       kind === "Parquet" ? 'Set `format = "parquet"`.' : "Decompress it first, or store it as gzip or zstd.";
     throw new EngineError("FILE_FORMAT", `${source.name} is a ${kind} file, not text.`, {
@@ -319,7 +326,7 @@ function rawNul(source: ByteSource, line: number, byte: number): EngineError {
 export async function peek(
   stream: AsyncIterable<Uint8Array>,
   size: number,
-): Promise<[head: Uint8Array, whole: AsyncGenerator<Uint8Array>]> {
+): Promise<[head: Uint8Array, whole: AsyncIterableIterator<Uint8Array>]> {
   const iterator = stream[Symbol.asyncIterator]();
   const parts: Uint8Array[] = [];
   let length = 0;
@@ -331,17 +338,19 @@ export async function peek(
     length += next.value.length;
   }
   const head = parts.length === 0 ? new Uint8Array(0) : concatBytes(parts);
-  async function* whole() {
-    try {
-      if (head.length > 0) yield head;
-      while (true) {
-        const next = await iterator.next();
-        if (next.done) return;
-        yield next.value;
-      }
-    } finally {
+  let headGiven = head.length === 0;
+  // By hand, because a generator that was never started does not close what it reads from.
+  const whole: AsyncIterableIterator<Uint8Array> = {
+    [Symbol.asyncIterator]: () => whole,
+    async next() {
+      if (headGiven) return iterator.next();
+      headGiven = true;
+      return { done: false, value: head };
+    },
+    async return() {
       await iterator.return?.();
-    }
-  }
-  return [head.length > size ? head.subarray(0, size) : head, whole()];
+      return { done: true, value: undefined };
+    },
+  };
+  return [head.length > size ? head.subarray(0, size) : head, whole];
 }
