@@ -42,8 +42,8 @@ export interface ExtractWork {
   /** Only these; undefined: all. */
   readonly resources?: readonly string[];
   readonly rowsMax?: number;
-  /** Changed in place: declared tables and hints. */
-  readonly schema: Schema;
+  /** Changed in place: declared tables and hints. `seal` may put a later form of it here. */
+  schema: Schema;
   readonly naming: NamingConvention;
   /** Changed in place: cursors and resource state. */
   readonly state: PipelineState;
