@@ -419,8 +419,11 @@ export class Pipeline {
     let openedAt = 0;
     let sealedHash = state._version_hash;
     const seal = async (extracted: Extracted): Promise<void> => {
-      bumpState(state);
-      const stateChanged = state._version_hash !== sealedHash;
+      const sealed = withoutEmptyStates(state);
+      bumpState(sealed);
+      state._state_version = sealed._state_version;
+      state._version_hash = sealed._version_hash;
+      const stateChanged = sealed._version_hash !== sealedHash;
       const rows = extracted.jobs.reduce((sum, job) => sum + job.rows, 0);
       if (rows === 0 && !stateChanged && !replacesData(work.schema, extracted)) {
         await store.abandon(open!);
@@ -428,7 +431,7 @@ export class Pipeline {
         return;
       }
       const jobs = [...extracted.jobs];
-      if (stateChanged) jobs.push(...(await this.extractState(work.schema, state, open!, context)));
+      if (stateChanged) jobs.push(...(await this.extractState(work.schema, sealed, open!, context)));
       bumpSchema(work.schema);
       const manifest: Manifest = {
         format: 1,
@@ -441,10 +444,10 @@ export class Pipeline {
         jobs,
         state_changed: stateChanged,
       };
-      const content = { manifest, schema: schemaToText(work.schema), state: stateToText(state) };
+      const content = { manifest, schema: schemaToText(work.schema), state: stateToText(sealed) };
       const pending = await store.sealExtracted(open!, content);
       open = undefined;
-      sealedHash = state._version_hash;
+      sealedHash = sealed._version_hash;
       recorder.package({
         load_id: pending.load_id,
         schema_name: schemaName,
@@ -491,7 +494,7 @@ export class Pipeline {
   /** The schema that a source's declarations are added to. */
   private async schemaToExtend(run: Run, source: Source, name: string): Promise<Schema> {
     const schema =
-      (await this.currentSchema(name)) ?? (await this.schemaAtDestination(run, name)) ?? newSchema(name);
+      (await this.currentSchema(name)) ?? (await this.schemaAtDestination(run, name)) ?? neverStored(name);
     if (source.description) schema.description = source.description;
     if (source.maxTableNesting !== undefined) {
       const json = schema.normalizers.json as { config?: Record<string, unknown> };
@@ -687,6 +690,25 @@ export class Pipeline {
       return row && schemaFromText(row.schema);
     });
   }
+}
+
+/** A schema that no destination has: it becomes version 1 when it is extracted for the first time. */
+function neverStored(name: string): Schema {
+  return { ...newSchema(name), version: 0 };
+}
+
+/** Looking at a state makes it; one that stayed empty is not worth a new version. The live state keeps it. */
+function withoutEmptyStates(state: PipelineState): PipelineState {
+  const sources: NonNullable<PipelineState["sources"]> = {};
+  for (const [source, content] of Object.entries(state.sources ?? {})) {
+    const { resources, ...own } = content;
+    const filled = Object.entries((resources ?? {}) as Record<string, object>).filter(
+      ([, resource]) => Object.keys(resource).length > 0,
+    );
+    const kept = filled.length > 0 ? { ...own, resources: Object.fromEntries(filled) } : own;
+    if (Object.keys(kept).length > 0) sources[source] = kept;
+  }
+  return { ...state, sources };
 }
 
 function replacesData(schema: Schema, extracted: Extracted): boolean {

@@ -112,9 +112,9 @@ function resourceOf(golden: GoldenResource): Resource {
   return new Resource({
     options: { name: golden.name, ...hints },
     steps: [],
-    data: async function* ({ state, sourceState }) {
-      if (golden.set_state?.resource) Object.assign(state, typed(golden.set_state.resource));
-      if (golden.set_state?.source) Object.assign(sourceState, typed(golden.set_state.source));
+    data: async function* (context) {
+      if (golden.set_state?.resource) Object.assign(context.state, typed(golden.set_state.resource));
+      if (golden.set_state?.source) Object.assign(context.sourceState, typed(golden.set_state.source));
       for (const page of pages) yield parseTypedJson(page) as unknown as Row[];
     },
   });

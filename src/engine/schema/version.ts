@@ -93,8 +93,9 @@ export function pipelineStateTable(): Table {
       precision: 64,
     }),
   ]);
-  const { name, columns, write_disposition, ...rest } = table;
-  return { name, columns, write_disposition, file_format: "preferred", ...rest };
+  // dlt makes it from a resource, which has no description
+  const { name, columns, write_disposition, resource } = table;
+  return { name, columns, write_disposition, file_format: "preferred", resource };
 }
 
 function column(
