@@ -20,7 +20,6 @@ export function initialState({ name, dataset, destination }: PipelineIdentity): 
   state.schema_names = [];
   state.destination_type = destination.type;
   state.destination_name = destination.name;
-  state.sources = {};
   return state;
 }
 

@@ -708,7 +708,8 @@ function withoutEmptyStates(state: PipelineState): PipelineState {
     const kept = filled.length > 0 ? { ...own, resources: Object.fromEntries(filled) } : own;
     if (Object.keys(kept).length > 0) sources[source] = kept;
   }
-  return { ...state, sources };
+  const { sources: _, ...rest } = state;
+  return Object.keys(sources).length > 0 ? { ...rest, sources } : rest;
 }
 
 function replacesData(schema: Schema, extracted: Extracted): boolean {
