@@ -26,6 +26,7 @@ export const ERRORS = {
   RUN_NOT_FOUND: { retry: "after_fix", hint: "List runs with `loadwright pipeline NAME info`." },
   LOCKED: { retry: "yes", hint: "Wait for the other run to finish, or stop it." },
   CANCELLED: { retry: "yes", hint: "Run again: what was committed stays, the rest is fetched again." },
+  PROCESS_ENDED: { retry: "yes", hint: "Run again: what was committed stays, the rest is fetched again." },
   INTERNAL: { retry: "no", hint: "This is a defect of loadwright: report it with the run's trace." },
   // extract
   EXTRACT_FAILED: { retry: "after_fix", hint: "Read the cause: the source's own code raised it." },
@@ -68,6 +69,10 @@ export const ERRORS = {
   PACKAGE_CORRUPT: {
     retry: "no",
     hint: "Drop the package: its rows are fetched again, because its cursor goes with it.",
+  },
+  PACKAGE_SUPERSEDED: {
+    retry: "no",
+    hint: "Leave it dropped: later packages fetched its rows again, restoring it would load them twice.",
   },
   NOTHING_PENDING: { retry: "no", hint: "There is no pending package; nothing has to be done." },
   CONFIRM_REQUIRED: { retry: "after_fix", hint: "Look at the plan, then call again with its confirm token." },

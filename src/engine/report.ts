@@ -39,6 +39,9 @@ export interface RunReport {
   readonly destination: string;
   readonly status: RunStatus;
   readonly pid: number;
+  /** With `pid`, which process it is (see package/process-identity.ts): tells a run that was killed. */
+  readonly host?: string;
+  readonly process_start?: string;
   readonly started_at: string;
   readonly finished_at?: string;
   readonly duration_ms: number;
