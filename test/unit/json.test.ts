@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import {
   decodeTyped,
   floatText,
+  indentJson,
   JsonSyntaxError,
   PyFloat,
   parseJson,
@@ -151,6 +152,12 @@ describe("output", () => {
     expect(typedJson(value)).toBe(
       '{"n":"\uf0261.50","t":"\uf0272024-01-02T03:04:05.006000+00:00","b":"\uf02bYWJj"}',
     );
+  });
+
+  it("indents as schema files are", () => {
+    const value = { a: [], b: {}, 'c\\"{,': [1, { d: "[x]:," }, "\\"], e: null };
+    expect(indentJson(plainJson(value))).toBe(JSON.stringify(value, null, 2));
+    expect(indentJson("1.0")).toBe("1.0");
   });
 
   it("refuses what UTF-8 or JSON cannot hold", () => {

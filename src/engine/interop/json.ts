@@ -419,6 +419,31 @@ export function typedJson(value: unknown, options: JsonOptions = {}): string {
   return write(value, options.sortKeys === true, true, 0);
 }
 
+/** Compact JSON indented by two spaces, as dlt writes the schema files of the working folder. */
+export function indentJson(compact: string): string {
+  const tokens = compact.match(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^{}[\],:"]+/g) ?? [];
+  const line = (depth: number) => "\n" + "  ".repeat(depth);
+  let out = "";
+  let depth = 0;
+  for (const [i, token] of tokens.entries()) {
+    const opens = token === "{" || token === "[";
+    const closes = token === "}" || token === "]";
+    if (opens) depth += 1;
+    if (closes) {
+      depth -= 1;
+      const before = tokens[i - 1];
+      // an empty object or array stays on its line
+      if (before !== "{" && before !== "[") out += line(depth);
+    }
+    out += token;
+    const next = tokens[i + 1];
+    if (token === ",") out += line(depth);
+    else if (token === ":") out += " ";
+    else if (opens && next !== "}" && next !== "]") out += line(depth);
+  }
+  return out;
+}
+
 function write(value: unknown, sort: boolean, typed: boolean, depth: number): string {
   switch (typeof value) {
     case "string":

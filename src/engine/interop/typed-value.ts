@@ -129,7 +129,8 @@ const VALID: Readonly<Record<TypedKind, (text: string) => boolean>> = {
         .replace(/^[{}]+|[{}]+$/g, "")
         .replaceAll("-", ""),
     ),
-  hexbytes: (text) => /^(?:0x)?(?:[0-9a-f]{2})*$/i.test(text) || /^(?:0x)?[0-9a-f]+$/i.test(text),
+  // bytes.fromhex: pairs of digits, with space between pairs
+  hexbytes: (text) => /^(?:0x)?\s*(?:[0-9a-f]{2}\s*)*$/i.test(text),
   bytes: (text) => {
     const kept = text.replace(/[^A-Za-z0-9+/=]/g, "");
     return kept.replace(/=+$/, "").length % 4 !== 1 && kept.length % 4 === 0;

@@ -101,6 +101,14 @@ export class ColumnBuffer {
     return (this.valid[row >> 3]! & (1 << (row & 7))) !== 0;
   }
 
+  /** Does every one of the first `rows` rows have a value? */
+  allValid(rows: number): boolean {
+    const full = rows >> 3;
+    for (let i = 0; i < full; i++) if (this.valid[i] !== 0xff) return false;
+    const rest = (1 << (rows & 7)) - 1;
+    return (this.valid[full]! & rest) === rest || rest === 0;
+  }
+
   /** Rows from `from` up to `to` become null, their bytes zero. */
   clear(from: number, to: number): void {
     this.bytes.fill(0, from * this.width, to * this.width);

@@ -1,0 +1,626 @@
+/**
+ * The fast path from bytes to columns: reads JSON Lines without building objects. For each key it expects
+ * the key that followed last time, and writes the value straight into its column. It decides nothing: at
+ * anything it has not seen, or cannot prove to be what the row path would do with it, it takes the row back
+ * and hands it over. `test/unit/scanner.test.ts` runs both paths over the same documents.
+ */
+
+import { writeRandomRowId } from "../interop/hash.ts";
+import { parseJsonDocument } from "../interop/json.ts";
+import { NestedIdHasher, ROW_ID_LENGTH } from "../interop/keccak.ts";
+import { propagationOf } from "../schema/merge.ts";
+import { LOAD_ID, ROOT_ID, ROW_ID } from "../schema/tables.ts";
+import type { RowPath } from "./row-path.ts";
+import { scanDate, scanTimestamp } from "./scan-time.ts";
+import { type KeyEntry, type ListShape, ObjectShape, ShapeLearner } from "./shape.ts";
+import type { NormalizeTables, Slot, TableState } from "./table-state.ts";
+
+const LF = 0x0a;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const COLON = 0x3a;
+const COMMA = 0x2c;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
+const OPEN_LIST = 0x5b;
+const CLOSE_LIST = 0x5d;
+const MINUS = 0x2d;
+const PLUS = 0x2b;
+const DOT = 0x2e;
+const ZERO = 0x30;
+const NINE = 0x39;
+/** First byte of the UTF-8 form of dlt's type marks (U+F026…U+F02E). */
+const MARK_LEAD = 0xef;
+const DEPTH_MAX = 200;
+
+/** The scanner gives the row up. */
+const BAIL = -1;
+
+const POWERS = Array.from({ length: 23 }, (_, exponent) => 10 ** exponent);
+
+export interface ScanCounts {
+  rows: number;
+  /** Rows that took the row path. */
+  slow: number;
+}
+
+/** Scans the extracted rows of one root table. */
+export class Scanner {
+  readonly counts: ScanCounts = { rows: 0, slow: 0 };
+  private readonly tables: NormalizeTables;
+  private readonly rowPath: RowPath;
+  private readonly rootTable: string;
+  private readonly hasher = new NestedIdHasher(1);
+  private readonly idBytes = new Uint8Array(ROW_ID_LENGTH * DEPTH_MAX);
+  private shape: ObjectShape;
+  private learner: ShapeLearner;
+  private rowIdSlot: Slot | undefined;
+  private loadIdSlot: Slot | undefined;
+  private readonly loadId: Uint8Array;
+  private touched: TableState[] = [];
+  private readonly marks: number[] = [];
+  private instance = 0;
+  private bytes: Uint8Array & { latin1Slice(from: number, to: number): string };
+  private scratch = new Uint8Array(4096);
+  private eligible: boolean;
+
+  constructor(tables: NormalizeTables, rowPath: RowPath, rootTable: string) {
+    this.tables = tables;
+    this.rowPath = rowPath;
+    this.rootTable = rootTable;
+    this.loadId = new TextEncoder().encode(tables.loadId);
+    this.bytes = Buffer.alloc(0) as never;
+    this.shape = this.rootShape();
+    this.learner = this.newLearner();
+    this.eligible = this.isEligible();
+  }
+
+  /** Only random row ids and dlt's own propagation of the root's id are known here. */
+  private isEligible(): boolean {
+    const { schema } = this.tables;
+    if (this.rowPath.flattener.rowIdKind(this.rootTable) !== "random") return false;
+    const propagated = Object.entries(propagationOf(schema, this.rootTable, true));
+    if (propagated.some(([from, to]) => from !== ROW_ID || to !== ROOT_ID)) return false;
+    for (const column of schema.tables.get(this.rootTable)?.columns.values() ?? []) {
+      if (column.nullable === false && column.data_type === undefined) return false;
+    }
+    return true;
+  }
+
+  private rootShape(): ObjectShape {
+    const state = this.tables.state(this.rootTable);
+    return new ObjectShape(state, [], this.rowPath.flattener.levelsOf(this.rootTable));
+  }
+
+  private newLearner(): ShapeLearner {
+    const propagates = Object.keys(propagationOf(this.tables.schema, this.rootTable, true)).length > 0;
+    return new ShapeLearner(this.tables, this.rowPath.flattener, propagates);
+  }
+
+  /**
+   * Scans `bytes[start, end)`, whole lines each ended by a line feed. `onError` gets the offset of the line
+   * at fault and throws.
+   */
+  scan(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    onError: (lineAt: number, error: unknown) => never,
+  ): void {
+    this.bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) as never;
+    let at = start;
+    while (at < end) {
+      let first = bytes[at]!;
+      while (first === 0x20 || first === 0x09 || first === 0x0d) first = bytes[++at]!;
+      if (first === LF) {
+        at++;
+        continue;
+      }
+      let after = BAIL;
+      if (first === OPEN_OBJECT && this.eligible && this.rowIdSlot !== undefined) {
+        this.mark();
+        after = this.rootRow(at);
+        if (after === BAIL) this.takeBack();
+      }
+      if (after === BAIL) {
+        let lineEnd = bytes.indexOf(LF, at);
+        if (lineEnd < 0 || lineEnd >= end) lineEnd = end;
+        try {
+          this.slowRow(at, lineEnd);
+        } catch (error) {
+          onError(at, error);
+        }
+        after = lineEnd;
+        this.counts.slow++;
+      }
+      this.counts.rows++;
+      at = after + 1;
+    }
+  }
+
+  private slowRow(start: number, end: number): void {
+    const doc = parseJsonDocument(this.bytes, start, end);
+    this.rowPath.add(this.rootTable, doc);
+    if (!(doc instanceof Map)) return;
+    if (this.rowIdSlot === undefined) {
+      const table = this.tables.schema.tables.get(this.rootTable)!;
+      const state = this.tables.state(this.rootTable);
+      this.rowIdSlot = state.slot(table, ROW_ID);
+      this.loadIdSlot = state.slot(table, LOAD_ID);
+      this.eligible = this.isEligible();
+    }
+    this.learner.learn(this.shape, doc);
+    if (this.learner.changed) {
+      this.touched = this.statesBelow();
+      this.learner.changed = false;
+    }
+  }
+
+  /** Every table a row of this root may write to. */
+  private statesBelow(): TableState[] {
+    const found = new Set<TableState>();
+    const visit = (shape: ObjectShape): void => {
+      found.add(shape.table);
+      for (const entry of shape.entries) {
+        if (entry.object) visit(entry.object);
+        if (entry.list) visit(entry.list.item);
+      }
+    };
+    visit(this.shape);
+    return [...found];
+  }
+
+  private mark(): void {
+    const { touched, marks } = this;
+    for (let i = 0; i < touched.length; i++) {
+      marks[i * 2] = touched[i]!.buffer.rows;
+      marks[i * 2 + 1] = touched[i]!.buffer.arenaLength;
+    }
+  }
+
+  private takeBack(): void {
+    const { touched, marks } = this;
+    for (let i = 0; i < touched.length; i++) {
+      const state = touched[i]!;
+      state.rowsTotal -= state.buffer.rows - marks[i * 2]!;
+      state.buffer.truncate(marks[i * 2]!, marks[i * 2 + 1]!);
+    }
+  }
+
+  /** A whole line; returns the offset of its line feed. */
+  private rootRow(at: number): number {
+    const state = this.shape.table;
+    const row = state.buffer.beginRow();
+    state.rowsTotal++;
+    const ids = this.idBytes;
+    writeRandomRowId(ids, 0);
+    state.buffer.setBytes(this.rowIdSlot!.cells, row, ids, 0, ROW_ID_LENGTH);
+    state.buffer.setBytes(this.loadIdSlot!.cells, row, this.loadId, 0, this.loadId.length);
+    let after = this.object(this.shape, row, at, 0);
+    if (after === BAIL) return BAIL;
+    const bytes = this.bytes;
+    while (bytes[after] === 0x0d || bytes[after] === 0x20 || bytes[after] === 0x09) after++;
+    return bytes[after] === LF ? after : BAIL;
+  }
+
+  private space(at: number): number {
+    const bytes = this.bytes;
+    let byte = bytes[at]!;
+    while (byte === 0x20 || byte === 0x09 || byte === 0x0d) byte = bytes[++at]!;
+    return at;
+  }
+
+  /** `at` is the opening brace; returns the offset after the closing one. `depth` is that of the row's id. */
+  private object(shape: ObjectShape, row: number, at: number, depth: number): number {
+    const bytes = this.bytes;
+    const instance = ++this.instance;
+    at = this.space(at + 1);
+    if (bytes[at] === CLOSE_OBJECT) return at + 1;
+    let expected = shape.first;
+    let previous: KeyEntry | undefined;
+    for (;;) {
+      if (bytes[at] !== QUOTE) return BAIL;
+      let entry = expected !== undefined && keyIs(bytes, at, expected.bytes) ? expected : undefined;
+      if (entry === undefined) {
+        entry = findKey(shape, bytes, at);
+        if (entry === undefined) return BAIL;
+        if (previous !== undefined) previous.next = entry;
+      }
+      if (entry.refused || entry.seenIn === instance) return BAIL;
+      entry.seenIn = instance;
+      at += entry.bytes.length;
+      if (bytes[at] !== COLON) {
+        at = this.space(at);
+        if (bytes[at] !== COLON) return BAIL;
+      }
+      at++;
+      let first = bytes[at]!;
+      if (first === 0x20) {
+        at = this.space(at);
+        first = bytes[at]!;
+      }
+      if (first === OPEN_OBJECT) {
+        const inner = entry.object;
+        if (inner !== undefined) {
+          if (depth >= DEPTH_MAX - 1) return BAIL;
+          at = this.object(inner, row, at, depth);
+        } else {
+          at = this.space(at + 1);
+          if (bytes[at] !== CLOSE_OBJECT) return BAIL;
+          at++;
+        }
+      } else if (first === OPEN_LIST) {
+        const list = entry.list;
+        if (list !== undefined) {
+          at = this.list(list, at, depth);
+        } else {
+          at = this.space(at + 1);
+          if (bytes[at] !== CLOSE_LIST) return BAIL;
+          at++;
+        }
+      } else {
+        at = this.scalar(shape.table, entry.slot, row, at, first);
+      }
+      if (at === BAIL) return BAIL;
+      let byte = bytes[at]!;
+      if (byte !== COMMA && byte !== CLOSE_OBJECT) {
+        at = this.space(at);
+        byte = bytes[at]!;
+      }
+      if (byte === CLOSE_OBJECT) return at + 1;
+      if (byte !== COMMA) return BAIL;
+      at++;
+      if (bytes[at] !== QUOTE) at = this.space(at);
+      previous = entry;
+      expected = entry.next;
+    }
+  }
+
+  private list(list: ListShape, at: number, depth: number): number {
+    const bytes = this.bytes;
+    at = this.space(at + 1);
+    if (bytes[at] === CLOSE_LIST) return at + 1;
+    if (depth >= DEPTH_MAX - 1) return BAIL;
+    const { table } = list;
+    const { buffer } = table;
+    const ids = this.idBytes;
+    const own = (depth + 1) * ROW_ID_LENGTH;
+    const parent = depth * ROW_ID_LENGTH;
+    for (let index = 0; ; index++) {
+      const row = buffer.beginRow();
+      table.rowsTotal++;
+      this.hasher.add(ids, parent, parent + ROW_ID_LENGTH, list.idMiddle, index);
+      const id = this.hasher.run();
+      for (let i = 0; i < ROW_ID_LENGTH; i++) ids[own + i] = id[i]!;
+      if (list.rootId !== undefined) buffer.setBytes(list.rootId.cells, row, ids, 0, ROW_ID_LENGTH);
+      buffer.setBytes(list.parentId.cells, row, ids, parent, parent + ROW_ID_LENGTH);
+      list.index.cells.setInt(row, index);
+      buffer.setBytes(list.rowId.cells, row, ids, own, own + ROW_ID_LENGTH);
+      const first = bytes[at]!;
+      if (first === OPEN_OBJECT) at = this.object(list.item, row, at, depth + 1);
+      else if (first === OPEN_LIST) return BAIL;
+      else at = this.scalar(table, list.value, row, at, first);
+      if (at === BAIL) return BAIL;
+      at = this.space(at);
+      const byte = bytes[at]!;
+      if (byte === CLOSE_LIST) return at + 1;
+      if (byte !== COMMA) return BAIL;
+      at = this.space(at + 1);
+    }
+  }
+
+  private scalar(table: TableState, slot: Slot | undefined, row: number, at: number, first: number): number {
+    const bytes = this.bytes;
+    if (first === QUOTE) return slot === undefined ? BAIL : this.string(table, slot, row, at + 1);
+    if (first === 0x6e) {
+      // null
+      if (bytes[at + 1] !== 0x75 || bytes[at + 2] !== 0x6c || bytes[at + 3] !== 0x6c) return BAIL;
+      return slot !== undefined && !slot.nullable ? BAIL : at + 4;
+    }
+    if (slot === undefined) return BAIL;
+    if (first === MINUS || (first >= ZERO && first <= NINE)) return this.number(slot, row, at, first);
+    if (slot.type !== "bool") return BAIL;
+    if (first === 0x74 && bytes[at + 1] === 0x72 && bytes[at + 2] === 0x75 && bytes[at + 3] === 0x65) {
+      slot.cells.setBool(row, true);
+      return at + 4;
+    }
+    if (
+      first === 0x66 &&
+      bytes[at + 1] === 0x61 &&
+      bytes[at + 2] === 0x6c &&
+      bytes[at + 3] === 0x73 &&
+      bytes[at + 4] === 0x65
+    ) {
+      slot.cells.setBool(row, false);
+      return at + 5;
+    }
+    return BAIL;
+  }
+
+  private number(slot: Slot, row: number, at: number, first: number): number {
+    const bytes = this.bytes;
+    const start = at;
+    const negative = first === MINUS;
+    let byte = negative ? bytes[++at]! : first;
+    if (byte < ZERO || byte > NINE) return BAIL;
+    const leadingZero = byte === ZERO;
+    const digitsAt = at;
+    let mantissa = 0;
+    while (byte >= ZERO && byte <= NINE) {
+      mantissa = mantissa * 10 + (byte - ZERO);
+      byte = bytes[++at]!;
+    }
+    const integerDigits = at - digitsAt;
+    if (leadingZero && integerDigits > 1) return BAIL;
+    const { type } = slot;
+    if (byte !== DOT && byte !== 0x65 && byte !== 0x45) {
+      if (type === "bigint") {
+        if (integerDigits <= 15) slot.cells.setInt(row, negative && mantissa !== 0 ? -mantissa : mantissa);
+        else if (integerDigits <= 18) slot.cells.setBigInt(row, BigInt(bytes.latin1Slice(start, at)));
+        else return BAIL;
+        return at;
+      }
+      if (type === "double" && integerDigits <= 15) {
+        slot.cells.setFloat(row, negative && mantissa !== 0 ? -mantissa : mantissa);
+        return at;
+      }
+      return BAIL;
+    }
+    if (type !== "double") return BAIL;
+    let fractionDigits = 0;
+    if (byte === DOT) {
+      byte = bytes[++at]!;
+      const fractionAt = at;
+      while (byte >= ZERO && byte <= NINE) {
+        mantissa = mantissa * 10 + (byte - ZERO);
+        byte = bytes[++at]!;
+      }
+      fractionDigits = at - fractionAt;
+      if (fractionDigits === 0) return BAIL;
+    }
+    if (byte === 0x65 || byte === 0x45) {
+      byte = bytes[++at]!;
+      if (byte === PLUS || byte === MINUS) byte = bytes[++at]!;
+      if (byte < ZERO || byte > NINE) return BAIL;
+      while (byte >= ZERO && byte <= NINE) byte = bytes[++at]!;
+      const value = Number(bytes.latin1Slice(start, at));
+      if (!Number.isFinite(value)) return BAIL;
+      slot.cells.setFloat(row, value);
+      return at;
+    }
+    // up to 15 digits and a power of ten below 10^23 are exact, and so is their quotient's rounding
+    const value =
+      integerDigits + fractionDigits <= 15
+        ? mantissa / POWERS[fractionDigits]!
+        : Number(bytes.latin1Slice(digitsAt, at));
+    slot.cells.setFloat(row, negative ? -value : value);
+    return at;
+  }
+
+  /** `at` is after the opening quote; returns the offset after the closing one. */
+  private string(table: TableState, slot: Slot, row: number, at: number): number {
+    const bytes = this.bytes;
+    const start = at;
+    let byte = bytes[at]!;
+    // a string that may carry a type mark is the row path's
+    if (byte === MARK_LEAD) return this.marked(table, slot, row, at);
+    while (byte !== QUOTE) {
+      if (byte === BACKSLASH) return slot.type === "text" ? this.escaped(table, slot, row, start, at) : BAIL;
+      if (byte < 0x20) return BAIL;
+      byte = bytes[++at]!;
+    }
+    return this.putString(table, slot, row, start, at) ? at + 1 : BAIL;
+  }
+
+  private putString(table: TableState, slot: Slot, row: number, start: number, end: number): boolean {
+    const bytes = this.bytes;
+    switch (slot.type) {
+      case "text":
+        table.buffer.setBytes(slot.cells, row, bytes, start, end);
+        return true;
+      case "timestamp": {
+        const micros = scanTimestamp(bytes, start, end);
+        if (Number.isNaN(micros)) return false;
+        slot.cells.setInt(row, micros);
+        return true;
+      }
+      case "bigint": {
+        // a number as text, as CSV cells are
+        const negative = bytes[start] === MINUS;
+        const from = negative ? start + 1 : start;
+        const digits = end - from;
+        if (digits < 1 || digits > 15) return false;
+        let value = 0;
+        for (let i = from; i < end; i++) {
+          const digit = bytes[i]! - ZERO;
+          if (digit < 0 || digit > 9) return false;
+          value = value * 10 + digit;
+        }
+        slot.cells.setInt(row, negative && value !== 0 ? -value : value);
+        return true;
+      }
+      case "double": {
+        if (end === start || end - start > 15) return false;
+        const negative = bytes[start] === MINUS;
+        let mantissa = 0;
+        let dot = -1;
+        let at = negative ? start + 1 : start;
+        if (at === end) return false;
+        for (; at < end; at++) {
+          const byte = bytes[at]!;
+          if (byte === DOT && dot < 0) dot = at;
+          else if (byte >= ZERO && byte <= NINE) mantissa = mantissa * 10 + (byte - ZERO);
+          else return false;
+        }
+        const fractionDigits = dot < 0 ? 0 : end - dot - 1;
+        // "." and ".5" and "5." are Python's business
+        if (dot >= 0 && (fractionDigits === 0 || dot === (negative ? start + 1 : start))) return false;
+        const value = mantissa / POWERS[fractionDigits]!;
+        slot.cells.setFloat(row, negative ? -value : value);
+        return true;
+      }
+      case "bool": {
+        const value = scanBool(bytes, start, end);
+        if (value === undefined) return false;
+        slot.cells.setBool(row, value);
+        return true;
+      }
+      case "date": {
+        const days = scanDate(bytes, start, end);
+        if (Number.isNaN(days)) return false;
+        slot.cells.setDays(row, days);
+        return true;
+      }
+      default:
+        return false;
+    }
+  }
+
+  /** Marked datetimes and decimals are common where a source yields typed rows; others take the row path. */
+  private marked(table: TableState, slot: Slot, row: number, at: number): number {
+    const bytes = this.bytes;
+    const isMark = bytes[at + 1] === 0x80 && bytes[at + 2]! >= 0xa6 && bytes[at + 2]! <= 0xae;
+    let end = at;
+    let byte = bytes[end]!;
+    while (byte !== QUOTE) {
+      if (byte === BACKSLASH || byte < 0x20) return BAIL;
+      byte = bytes[++end]!;
+    }
+    if (!isMark) return this.putString(table, slot, row, at, end) ? end + 1 : BAIL;
+    const kind = bytes[at + 2];
+    if ((kind === 0xa7 && slot.type === "timestamp") || (kind === 0xa8 && slot.type === "date")) {
+      return this.putString(table, slot, row, at + 3, end) ? end + 1 : BAIL;
+    }
+    return BAIL;
+  }
+
+  /** A text with escapes: `at` is at the first backslash. */
+  private escaped(table: TableState, slot: Slot, row: number, start: number, at: number): number {
+    const bytes = this.bytes;
+    let end = at;
+    let byte = bytes[end]!;
+    while (byte !== QUOTE) {
+      if (byte < 0x20) return BAIL;
+      end += byte === BACKSLASH ? 2 : 1;
+      byte = bytes[end]!;
+      // a line that ends inside the string
+      if (byte === undefined) return BAIL;
+    }
+    // an escape is never shorter than what it stands for
+    if (this.scratch.length < end - start) this.scratch = new Uint8Array((end - start) * 2);
+    const out = this.scratch;
+    let length = 0;
+    for (let i = start; i < end; ) {
+      byte = bytes[i]!;
+      if (byte !== BACKSLASH) {
+        out[length++] = byte;
+        i++;
+        continue;
+      }
+      const kind = bytes[i + 1]!;
+      i += 2;
+      switch (kind) {
+        case QUOTE:
+        case BACKSLASH:
+        case 0x2f:
+          out[length++] = kind;
+          break;
+        case 0x62:
+          out[length++] = 0x08;
+          break;
+        case 0x66:
+          out[length++] = 0x0c;
+          break;
+        case 0x6e:
+          out[length++] = 0x0a;
+          break;
+        case 0x72:
+          out[length++] = 0x0d;
+          break;
+        case 0x74:
+          out[length++] = 0x09;
+          break;
+        case 0x75: {
+          let code = hex4(bytes, i);
+          if (code < 0) return BAIL;
+          i += 4;
+          if (code >= 0xd800 && code <= 0xdfff) {
+            if (code >= 0xdc00 || bytes[i] !== BACKSLASH || bytes[i + 1] !== 0x75) return BAIL;
+            const low = hex4(bytes, i + 2);
+            if (low < 0xdc00 || low > 0xdfff) return BAIL;
+            code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+            i += 6;
+          }
+          // a type mark written as an escape
+          if (length === 0 && code >= 0xf026 && code <= 0xf02e) return BAIL;
+          length = putUtf8(out, length, code);
+          break;
+        }
+        default:
+          return BAIL;
+      }
+    }
+    table.buffer.setBytes(slot.cells, row, out, 0, length);
+    return end + 1;
+  }
+}
+
+/** `true` or `false` in any case; other words for them are the row path's. */
+function scanBool(bytes: Uint8Array, start: number, end: number): boolean | undefined {
+  const word = end - start === 4 ? "true" : end - start === 5 ? "false" : undefined;
+  if (word === undefined) return undefined;
+  for (let i = 0; i < word.length; i++)
+    if ((bytes[start + i]! | 0x20) !== word.charCodeAt(i)) return undefined;
+  return word === "true";
+}
+
+function keyIs(bytes: Uint8Array, at: number, key: Uint8Array): boolean {
+  for (let i = 1; i < key.length; i++) if (bytes[at + i] !== key[i]) return false;
+  return true;
+}
+
+function findKey(shape: ObjectShape, bytes: Uint8Array, at: number): KeyEntry | undefined {
+  for (const entry of shape.entries) if (keyIs(bytes, at, entry.bytes)) return entry;
+  return undefined;
+}
+
+function hex4(bytes: Uint8Array, at: number): number {
+  let value = 0;
+  for (let i = at; i < at + 4; i++) {
+    const byte = bytes[i]!;
+    const digit =
+      byte >= ZERO && byte <= NINE
+        ? byte - ZERO
+        : byte >= 0x61 && byte <= 0x66
+          ? byte - 0x57
+          : byte >= 0x41 && byte <= 0x46
+            ? byte - 0x37
+            : -1;
+    if (digit < 0) return -1;
+    value = value * 16 + digit;
+  }
+  return value;
+}
+
+function putUtf8(out: Uint8Array, at: number, code: number): number {
+  if (code < 0x80) {
+    out[at] = code;
+    return at + 1;
+  }
+  if (code < 0x800) {
+    out[at] = 0xc0 | (code >> 6);
+    out[at + 1] = 0x80 | (code & 63);
+    return at + 2;
+  }
+  if (code < 0x10000) {
+    out[at] = 0xe0 | (code >> 12);
+    out[at + 1] = 0x80 | ((code >> 6) & 63);
+    out[at + 2] = 0x80 | (code & 63);
+    return at + 3;
+  }
+  out[at] = 0xf0 | (code >> 18);
+  out[at + 1] = 0x80 | ((code >> 12) & 63);
+  out[at + 2] = 0x80 | ((code >> 6) & 63);
+  out[at + 3] = 0x80 | (code & 63);
+  return at + 4;
+}
