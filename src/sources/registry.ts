@@ -19,8 +19,8 @@ export interface SourceArguments {
 }
 
 export interface BuiltInSource {
-  readonly description: string;
-  readonly config: ZodType<Record<string, unknown>>;
+  /** For documentation of the settings as JSON Schema; `create` itself refuses what does not fit. */
+  readonly configSchema: ZodType;
   readonly create: (args: SourceArguments) => Source | Promise<Source>;
 }
 
@@ -63,8 +63,7 @@ export function listSources(workspaceDir: string): SourceListing[] {
 /** The source of that name, made with its config. Errors: SOURCE_NOT_FOUND, SOURCE_INVALID, CONFIG_INVALID. */
 export async function createSource(name: string, args: SourceArguments): Promise<Source> {
   const builtIn = await BUILT_IN.get(name)?.load();
-  if (builtIn !== undefined)
-    return builtIn.create({ ...args, config: checkedConfig(name, builtIn, args.config) });
+  if (builtIn !== undefined) return builtIn.create(args);
   const file = sourceFile(args.workspaceDir, name);
   if (file === undefined) throw notFound(name, args.workspaceDir);
   const factory = await loadSourceFile(join(args.workspaceDir, file), file);
@@ -107,32 +106,6 @@ export async function loadSourceFile(path: string, shown: string): Promise<Sourc
 
 function isSourceFactory(value: unknown): value is SourceFactory {
   return typeof value === "function" && typeof (value as { sourceName?: unknown }).sourceName === "string";
-}
-
-function checkedConfig(
-  name: string,
-  source: BuiltInSource,
-  config: Readonly<Record<string, unknown>>,
-): Record<string, unknown> {
-  const parsed = source.config.safeParse(config);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map((issue) => ({
-    path: issue.path.map(String).join("."),
-    problem: issue.code === "unrecognized_keys" ? unknownKeys(issue.keys, source) : issue.message,
-  }));
-  const [first] = problems;
-  const place = first === undefined || first.path === "" ? "its config" : `config.${first.path}`;
-  const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : "";
-  throw new EngineError("CONFIG_INVALID", `The source ${name}: ${place}: ${first?.problem}${more}`, {
-    details: { source: name, problems },
-  });
-}
-
-function unknownKeys(keys: readonly string[], source: BuiltInSource): string {
-  const shape = (source.config as { shape?: unknown }).shape;
-  const known = typeof shape === "object" && shape !== null ? Object.keys(shape) : [];
-  const help = keys.map((key) => didYouMean(key, known)).filter((guess) => guess !== "");
-  return `unknown key ${keys.join(", ")}. ${help.join(" ") || `Known keys: ${known.join(", ")}.`}`;
 }
 
 function sourceFile(workspaceDir: string, name: string): string | undefined {
