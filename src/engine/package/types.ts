@@ -10,7 +10,7 @@
  */
 
 import type { ErrorEnvelope } from "../errors.ts";
-import type { WriteDisposition } from "../schema/types.ts";
+import type { DataType, WriteDisposition } from "../schema/types.ts";
 
 export type Stage = "extracted" | "normalized" | "loaded" | "failed";
 export const STAGES: readonly Stage[] = ["extracted", "normalized", "loaded", "failed"];
@@ -30,6 +30,10 @@ export interface JobInfo {
   readonly table: string;
   readonly rows: number;
   readonly bytes: number;
+  /** Extracted jobs of files: from which byte of the job on the rows come from which file and line (1-based). */
+  readonly origins?: readonly (readonly [byte: number, file: string, line: number])[];
+  /** Extracted jobs: types for columns that nothing else gives a type; see JsonlPage. */
+  readonly guesses?: Readonly<Record<string, DataType>>;
 }
 
 export interface ResourceInPackage {

@@ -1,0 +1,255 @@
+/** Turns the extracted jobs of one package into normalized jobs: rows into the tables of the schema. */
+
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { RunContext } from "../context.ts";
+import { EngineError } from "../errors.ts";
+import { JsonSyntaxError } from "../interop/json.ts";
+import { BlockFileWriter } from "../package/block-format.ts";
+import { formatJobName, newFileId } from "../package/job-name.ts";
+import type { JobInfo, SchemaChange } from "../package/types.ts";
+import type { NamingConvention } from "../schema/naming.ts";
+import { completeColumns, isComplete, isNullable } from "../schema/tables.ts";
+import type { Schema } from "../schema/types.ts";
+import { lineBlocks } from "./line-blocks.ts";
+import { RowPath } from "./row-path.ts";
+import { Scanner } from "./scanner.ts";
+import { NormalizeTables, type TableState } from "./table-state.ts";
+
+/** A table's rows are written as a block when there are this many of them, or this many bytes. */
+const BLOCK_ROWS = 12_288;
+const BLOCK_BYTES = 8 << 20;
+const PROGRESS_MS = 100;
+
+export interface NormalizeWork {
+  readonly loadId: string;
+  /** Changed in place. */
+  readonly schema: Schema;
+  readonly naming: NamingConvention;
+  readonly jobs: readonly JobInfo[];
+  /** Folder of the extracted jobs. */
+  readonly from: string;
+  /** Folder for the normalized jobs. */
+  readonly to: string;
+}
+
+export interface NormalizeResult {
+  readonly jobs: readonly JobInfo[];
+  readonly rows: Readonly<Record<string, number>>;
+  readonly changes: readonly SchemaChange[];
+  readonly warnings: readonly string[];
+  /** Rows whose shape was new, or that needed a decision. */
+  readonly slowRows: number;
+}
+
+export async function normalizePackage(work: NormalizeWork, context: RunContext): Promise<NormalizeResult> {
+  await mkdir(work.to, { recursive: true });
+  const tables = new NormalizeTables(work.schema, work.naming, work.loadId);
+  const rowPath = new RowPath(tables);
+  const scanners = new Map<string, Scanner>();
+  const output = new JobOutput(work.to, context.limits.jobBytesMax);
+  const startedAt = context.now();
+  let bytesDone = 0;
+  let lastProgress = 0;
+  const report = (table: string): void => {
+    lastProgress = context.now();
+    context.progress({
+      kind: "progress",
+      step: "normalize",
+      loadId: work.loadId,
+      table,
+      rows: tables.states.get(table)?.rowsTotal ?? 0,
+      bytes: bytesDone,
+      elapsedMs: lastProgress - startedAt,
+    });
+  };
+  try {
+    for (const job of work.jobs) {
+      let scanner = scanners.get(job.table);
+      if (!scanner) {
+        scanner = new Scanner(tables, rowPath, job.table);
+        scanners.set(job.table, scanner);
+      }
+      rowPath.setGuesses(job.guesses);
+      for await (const block of lineBlocks(join(work.from, job.file))) {
+        context.signal.throwIfAborted();
+        scanner.scan(block.bytes, 0, block.length, (lineAt, error) => {
+          throw rowError(error, job, block.offset + lineAt, block.bytes, lineAt);
+        });
+        bytesDone += block.length;
+        await output.writeFull(tables.states.values());
+        if (context.now() - lastProgress > PROGRESS_MS) report(job.table);
+      }
+      report(job.table);
+    }
+    await output.finish(tables.states.values());
+  } catch (error) {
+    await output.abort();
+    throw error;
+  }
+  const rows: Record<string, number> = {};
+  for (const state of tables.states.values()) {
+    if (state.rowsTotal === 0) continue;
+    rows[state.name] = state.rowsTotal;
+    checkRequired(work.schema, state);
+    const table = work.schema.tables.get(state.name)!;
+    const marks = { ...table["x-normalizer"] };
+    delete marks["evolve-columns-once"];
+    if (marks["seen-data"] === undefined) marks["seen-data"] = true;
+    table["x-normalizer"] = marks;
+  }
+  let slowRows = 0;
+  for (const scanner of scanners.values()) slowRows += scanner.counts.slow;
+  return {
+    jobs: output.jobs,
+    rows,
+    changes: rowPath.changes,
+    warnings: nullOnlyWarnings(work.schema, rowPath),
+    slowRows,
+  };
+}
+
+/** The open job of each table; rotated by size, so that files stay bounded. */
+class JobOutput {
+  readonly jobs: JobInfo[] = [];
+  private readonly dir: string;
+  private readonly jobBytesMax: number;
+  private readonly open = new Map<string, { writer: BlockFileWriter; file: string }>();
+  private readonly closing: Promise<void>[] = [];
+
+  constructor(dir: string, jobBytesMax: number) {
+    this.dir = dir;
+    this.jobBytesMax = jobBytesMax;
+  }
+
+  async writeFull(states: Iterable<TableState>): Promise<void> {
+    for (const state of states) {
+      const { buffer } = state;
+      if (buffer.rows >= BLOCK_ROWS || (buffer.rows > 0 && buffer.byteLength() >= BLOCK_BYTES))
+        await this.write(state);
+    }
+  }
+
+  async finish(states: Iterable<TableState>): Promise<void> {
+    for (const state of states) if (state.buffer.rows > 0) await this.write(state);
+    for (const table of [...this.open.keys()]) this.close(table);
+    await Promise.all(this.closing);
+  }
+
+  async abort(): Promise<void> {
+    await Promise.allSettled([
+      ...this.closing,
+      ...[...this.open.values()].map(({ writer }) => writer.abort()),
+    ]);
+  }
+
+  private async write(state: TableState): Promise<void> {
+    for (const slot of state.slots.values()) {
+      if (!slot.nullable && !slot.cells.allValid(state.buffer.rows)) {
+        throw new EngineError(
+          "NULL_IN_REQUIRED",
+          `A row of table ${state.name} has no value in column ${slot.column.name}, which must have one.`,
+          { details: { table: state.name, column: slot.column.name } },
+        );
+      }
+    }
+    let job = this.open.get(state.name);
+    if (!job) {
+      const file = formatJobName({ table: state.name, fileId: newFileId(), retry: 0, format: "blocks" });
+      job = { writer: await BlockFileWriter.create(join(this.dir, file)), file };
+      this.open.set(state.name, job);
+    }
+    await job.writer.append(state.buffer);
+    if (job.writer.bytes >= this.jobBytesMax) this.close(state.name);
+  }
+
+  /** Closing syncs the file to disk; that goes on while the next rows are normalized. */
+  private close(table: string): void {
+    const { writer, file } = this.open.get(table)!;
+    this.open.delete(table);
+    const closed = writer.close().then(() => {
+      this.jobs.push({ file, table, rows: writer.rows, bytes: writer.bytes });
+    });
+    closed.catch(() => {});
+    this.closing.push(closed);
+  }
+}
+
+/** A key column that no row ever filled. */
+function checkRequired(schema: Schema, state: TableState): void {
+  const table = schema.tables.get(state.name)!;
+  for (const column of table.columns.values()) {
+    if (isNullable(column) || state.slots.has(column.name)) continue;
+    throw new EngineError(
+      "NULL_IN_REQUIRED",
+      `Column ${column.name} of table ${table.name} must have a value, but no row has one.`,
+      {
+        hint: "Check the name in primaryKey, mergeKey or columns: it is the field's name in the source.",
+        details: {
+          table: table.name,
+          column: column.name,
+          known_columns: completeColumns(table).map((known) => known.name),
+        },
+      },
+    );
+  }
+}
+
+function nullOnlyWarnings(schema: Schema, rowPath: RowPath): string[] {
+  const warnings: string[] = [];
+  for (const [tableName, names] of rowPath.nullOnly) {
+    const table = schema.tables.get(tableName);
+    const missing = [...names].filter((name) => {
+      const column = table?.columns.get(name);
+      return !column || !isComplete(column);
+    });
+    if (missing.length > 0) {
+      warnings.push(
+        `Table ${tableName}: no column was made for ${missing.sort().join(", ")}, because every value was null.`,
+      );
+    }
+  }
+  return warnings;
+}
+
+/** The error of one row with the file and line it came from, or the table and its place in the job. */
+function rowError(error: unknown, job: JobInfo, at: number, bytes: Uint8Array, lineAt: number): EngineError {
+  const place = originOf(job, at, bytes, lineAt);
+  const details = { table: job.table, ...place };
+  const where = place.file ? `${place.file}, line ${place.line}` : `table ${job.table}`;
+  if (error instanceof JsonSyntaxError) {
+    const code = error.kind === "encoding" ? "FILE_ENCODING" : "FILE_FORMAT";
+    const problem = error.message.replace(/ at byte \d+$/, "");
+    return new EngineError(code, `${where}: ${problem} at column ${error.offset - lineAt + 1}.`, {
+      details: { ...details, column: error.offset - lineAt + 1 },
+    });
+  }
+  if (error instanceof EngineError) {
+    const known = error.withDetails(details);
+    if (!place.file) return known;
+    return new EngineError(known.code, `${where}: ${known.message}`, { ...known, cause: known.cause });
+  }
+  throw error;
+}
+
+/**
+ * File and line of a row. An origin says where its bytes began; the lines between are counted in this block,
+ * which is enough because an origin is recorded for each page and a page is smaller than a block.
+ */
+function originOf(
+  job: JobInfo,
+  at: number,
+  bytes: Uint8Array,
+  lineAt: number,
+): { file?: string; line?: number } {
+  let origin: readonly [number, string, number] | undefined;
+  for (const candidate of job.origins ?? []) {
+    if (candidate[0] > at) break;
+    origin = candidate;
+  }
+  if (!origin) return {};
+  let line = origin[2];
+  const from = Math.max(0, lineAt - (at - origin[0]));
+  for (let i = from; i < lineAt; i++) if (bytes[i] === 0x0a) line++;
+  return { file: origin[1], line };
+}

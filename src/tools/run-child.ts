@@ -1,0 +1,145 @@
+/** The process of one run. Started by runs.ts; see run-protocol.ts for what it says and hears. */
+
+import type { Log, ProgressEvent } from "../engine/context.ts";
+import { EngineError, toEnvelope } from "../engine/errors.ts";
+import { RunFolder } from "../engine/package/trace.ts";
+import type { RunReport } from "../engine/report.ts";
+import { resolveLoadwrightToThisPackage } from "../sources/resolve-loadwright.ts";
+import { capturePrints } from "./capture-prints.ts";
+import {
+  type ChildMessage,
+  decode,
+  encode,
+  type ParentMessage,
+  plainJson,
+  type RunRequest,
+} from "./run-protocol.ts";
+import { failedReport } from "./run-report.ts";
+import type { Secrets } from "./secrets.ts";
+import { findWorkspace } from "./workspace.ts";
+
+/** Progress of a table is told at most this often. */
+const PROGRESS_EVERY_MS = 100;
+
+const abort = new AbortController();
+
+function cancel(why: string): void {
+  if (!abort.signal.aborted) abort.abort(new EngineError("CANCELLED", `The run was cancelled: ${why}.`));
+}
+
+/** Ctrl-C reaches the whole process group; the parent decides what it means. */
+process.on("SIGINT", () => {});
+process.on("SIGTERM", () => cancel("it was asked to stop"));
+process.on("SIGHUP", () => {});
+
+if (process.send === undefined) {
+  process.stderr.write("This is the process of a run; start runs with `loadwright run PIPELINE`.\n");
+  process.exit(2);
+}
+
+process.once("message", (text) => {
+  const request = decode<RunRequest>(text);
+  process.on("message", (later) => {
+    if (decode<ParentMessage>(later).kind === "cancel") cancel("it was asked to stop");
+  });
+  process.removeListener("disconnect", leave);
+  process.on("disconnect", () => {
+    if (!request.detached) cancel("the process that started it ended");
+  });
+  void main(request);
+});
+process.on("disconnect", leave);
+
+/** The parent ended before it said what to do. */
+function leave(): void {
+  process.exit(1);
+}
+
+async function main(request: RunRequest): Promise<void> {
+  const started = Date.now();
+  let secrets: Secrets | undefined;
+  const masked = <T>(value: T): T => secrets?.maskAll(value) ?? value;
+  let last: RunReport | undefined;
+  let runs: RunFolder | undefined;
+  let result: RunReport;
+  try {
+    const workspace = findWorkspace(request.workspaceDir, request.workspaceDir);
+    const folder = new RunFolder(workspace.pipelineDir(request.pipeline));
+    runs = folder;
+    const log: Log = (level, event, fields = {}) => {
+      const time = new Date().toISOString();
+      const clean = masked(fields);
+      folder.appendLog(request.runId, { ...clean, time, level, event });
+      send({ kind: "log", time, level, event, fields: clean });
+    };
+    capturePrints((stream, text) => log("info", "source_print", { stream, text }));
+    resolveLoadwrightToThisPackage();
+    const opened = workspace.openPipeline(request.pipeline);
+    secrets = opened.secrets;
+    const source = await opened.createSource();
+    const progress = throttled(PROGRESS_EVERY_MS);
+    result = masked(
+      await opened.pipeline.run(source, {
+        runId: request.runId,
+        resources: request.resources,
+        rowsMax: request.rowsMax,
+        signal: abort.signal,
+        log,
+        onProgress: progress.tell,
+        onReport: (report) => {
+          last = report;
+          send({ kind: "report", report: masked(report) });
+        },
+      }),
+    );
+    progress.flush();
+  } catch (error) {
+    const envelope = masked(toEnvelope(error));
+    const before = last === undefined ? undefined : masked(last);
+    const status = envelope.code === "CANCELLED" ? "cancelled" : "failed";
+    result = failedReport(request, envelope, { status, started, last: before, pid: process.pid });
+  }
+  await leaveTrace(runs, result);
+  await finish(result);
+}
+
+/** The engine wrote a trace unless it never began; written again here without secrets and with the outcome. */
+async function leaveTrace(runs: RunFolder | undefined, result: RunReport): Promise<void> {
+  try {
+    await runs?.writeTrace(plainJson(result));
+  } catch (error) {
+    // the report still reaches the parent: a disk that is full must not hide it
+    process.stderr.write(`trace not written: ${String(error)}\n`);
+  }
+}
+
+async function finish(report: RunReport): Promise<void> {
+  await new Promise<void>((resolve) => {
+    if (!process.connected) resolve();
+    else process.send?.(encode({ kind: "result", report }), () => resolve());
+  });
+  // handles that the source's code left open must not keep the process
+  process.exit(report.status === "succeeded" ? 0 : 1);
+}
+
+function send(message: ChildMessage): void {
+  // the channel may close at any time: what is told is also on disk
+  if (process.connected) process.send?.(encode(message), () => {});
+}
+
+/** Counts are totals so far, so only the newest of each table matters. */
+function throttled(everyMs: number): { tell: (event: ProgressEvent) => void; flush: () => void } {
+  const waiting = new Map<string, ProgressEvent>();
+  let timer: NodeJS.Timeout | undefined;
+  const flush = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
+    for (const event of waiting.values()) send(event);
+    waiting.clear();
+  };
+  const tell = (event: ProgressEvent): void => {
+    waiting.set(`${event.step} ${event.table}`, event);
+    timer ??= setTimeout(flush, everyMs);
+  };
+  return { tell, flush };
+}
