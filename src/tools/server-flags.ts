@@ -42,7 +42,7 @@ export function parseServerFlags(argv: readonly string[]): ServerFlags {
   };
 }
 
-function modeOf(text: string): Mode {
+export function modeOf(text: string): Mode {
   const name = text.trim();
   const mode = OPENABLE_MODES.find((each) => each === name);
   if (mode !== undefined) return mode;

@@ -8,10 +8,10 @@
 
 import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { serveStdio } from "@modelcontextprotocol/server/stdio";
+import { serveStdio as serveOnStdio } from "@modelcontextprotocol/server/stdio";
 import { toEnvelope } from "../engine/errors.ts";
 import { createServer } from "./server.ts";
-import { parseServerFlags } from "./server-flags.ts";
+import { modeOf, parseServerFlags } from "./server-flags.ts";
 import { VERSION } from "./version.ts";
 import { findWorkspace } from "./workspace.ts";
 
@@ -21,49 +21,56 @@ function log(level: Level, event: string, fields: Readonly<Record<string, unknow
   process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), level, event, ...fields })}\n`);
 }
 
-/** Serves until the client leaves. A server that cannot start says why on stderr and exits with 2. */
-export function serveMcp(argv: readonly string[]): void {
-  try {
-    start(argv);
-  } catch (error) {
-    log("error", "mcp.refused", { error: toEnvelope(error) });
-    process.exitCode = 2;
-  }
+export interface StdioOptions {
+  readonly workspace?: string;
+  readonly allow: readonly string[];
+  readonly requireHuman?: boolean;
 }
 
-function start(argv: readonly string[]): void {
-  const flags = parseServerFlags(argv);
-  const workspace = findWorkspace(process.cwd(), flags.workspace);
+/** Serves until the client leaves. Errors, before anything is served: NO_WORKSPACE, CONFIG_INVALID. */
+export async function serveStdio(options: StdioOptions): Promise<void> {
+  const workspace = findWorkspace(process.cwd(), options.workspace);
+  const allow = options.allow.map(modeOf);
   // Somebody's console.log must not end up in the protocol.
   console.log = console.info = console.debug = (...parts: unknown[]) => console.error(...parts);
   const server = createServer({
     workspace,
-    allow: flags.allow,
-    requireHuman: flags.requireHuman,
+    allow,
+    requireHuman: options.requireHuman,
     onError: (error) => log("error", "mcp.failed", { error: toEnvelope(error) }),
   });
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
   // Before the transport's own listeners: they abort the calls that are waiting.
-  process.stdin.once("end", () => server.shutDown());
-  process.stdin.once("close", () => server.shutDown());
-  const handle = serveStdio(server.factory, {
-    onerror: (error) => log("error", "mcp.transport", { message: error.message }),
-  });
   const stop = (): void => {
     server.shutDown();
-    void handle.close().finally(() => process.exit(0));
+    end();
   };
+  process.stdin.once("end", stop);
+  process.stdin.once("close", stop);
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, stop);
-  log("info", "mcp.ready", {
-    version: VERSION,
-    pipelines: workspace.pipelineNames().length,
-    allow: flags.allow,
+  const handle = serveOnStdio(server.factory, {
+    onerror: (error) => log("error", "mcp.transport", { message: error.message }),
   });
+  log("info", "mcp.ready", { version: VERSION, pipelines: workspace.pipelineNames().length, allow });
+  await ended;
+  await handle.close();
+}
+
+/** As a program of its own. A server that cannot start says why on stderr and exits with 2. */
+async function main(): Promise<never> {
+  try {
+    await serveStdio(parseServerFlags(process.argv.slice(2)));
+  } catch (error) {
+    log("error", "mcp.refused", { error: toEnvelope(error) });
+    process.exit(2);
+  }
+  process.exit(0);
 }
 
 /** `import.meta.main` is younger than the oldest Node we run on. */
 function isMain(): boolean {
-  const main = process.argv[1];
-  return main !== undefined && realpathSync(main) === fileURLToPath(import.meta.url);
+  const program = process.argv[1];
+  return program !== undefined && realpathSync(program) === fileURLToPath(import.meta.url);
 }
 
-if (isMain()) serveMcp(process.argv.slice(2));
+if (isMain()) await main();
