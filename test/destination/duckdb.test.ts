@@ -37,9 +37,16 @@ afterEach(async () => {
 
 type Rows = Record<string, readonly Record<string, Value>[]>;
 
-async function load(schema: Schema, rows: Rows, replace: string[] = [], into = session): Promise<CommitReport> {
+async function load(
+  schema: Schema,
+  rows: Rows,
+  replace: string[] = [],
+  into = session,
+): Promise<CommitReport> {
   loads += 1;
-  return into.commitPackage(await packageOf(folder, `17000000${String(loads).padStart(2, "0")}.5`, schema, rows, replace));
+  return into.commitPackage(
+    await packageOf(folder, `17000000${String(loads).padStart(2, "0")}.5`, schema, rows, replace),
+  );
 }
 
 async function rows(sql: string, from = session): Promise<unknown[][]> {
@@ -107,12 +114,30 @@ describe("tables", () => {
     });
     const report = await load(schemaOf([all]), {
       all_types: [
-        { a: "ä", b: -5, c: 1.5, d: true, e: 1e15, f: 1e15, g: 1, h: 1e6, i: "1.25", j: "7", k: '{"x":1}', l: "b", _dlt_id: "1" },
+        {
+          a: "ä",
+          b: -5,
+          c: 1.5,
+          d: true,
+          e: 1e15,
+          f: 1e15,
+          g: 1,
+          h: 1e6,
+          i: "1.25",
+          j: "7",
+          k: '{"x":1}',
+          l: "b",
+          _dlt_id: "1",
+        },
       ],
     });
     expect(report.tables).toEqual({ all_types: { inserted: 1 } });
     const catalogue = await session.catalogue();
-    expect([...catalogue.get("all_types")!].map(([name, c]) => `${name} ${c.type}${c.nullable ? "" : " not null"}`)).toEqual([
+    expect(
+      [...catalogue.get("all_types")!].map(
+        ([name, c]) => `${name} ${c.type}${c.nullable ? "" : " not null"}`,
+      ),
+    ).toEqual([
       "a VARCHAR",
       "b BIGINT",
       "c DOUBLE",
@@ -127,8 +152,24 @@ describe("tables", () => {
       "l BLOB",
       "_dlt_id VARCHAR not null",
     ]);
-    expect(await rows('select a, b, c, d, e::varchar, f::varchar, g::varchar, h::varchar, i::varchar, j::varchar, k from "shop"."shop_data"."all_types"')).toEqual([
-      ["ä", "-5", 1.5, true, "2001-09-09 01:46:40+00", "2001-09-09 01:46:40", "1970-01-02", "00:00:01", "1.250000000", "7", '{"x":1}'],
+    expect(
+      await rows(
+        'select a, b, c, d, e::varchar, f::varchar, g::varchar, h::varchar, i::varchar, j::varchar, k from "shop"."shop_data"."all_types"',
+      ),
+    ).toEqual([
+      [
+        "ä",
+        "-5",
+        1.5,
+        true,
+        "2001-09-09 01:46:40+00",
+        "2001-09-09 01:46:40",
+        "1970-01-02",
+        "00:00:01",
+        "1.250000000",
+        "7",
+        '{"x":1}',
+      ],
     ]);
     const version = [...catalogue.get("_dlt_version")!].map(([name, c]) => `${name} ${c.type} ${c.nullable}`);
     expect(version).toEqual([
@@ -139,7 +180,9 @@ describe("tables", () => {
       "version_hash VARCHAR false",
       "schema VARCHAR false",
     ]);
-    const loadColumns = [...catalogue.get("_dlt_loads")!].map(([name, c]) => `${name} ${c.type} ${c.nullable}`);
+    const loadColumns = [...catalogue.get("_dlt_loads")!].map(
+      ([name, c]) => `${name} ${c.type} ${c.nullable}`,
+    );
     expect(loadColumns).toEqual([
       "load_id VARCHAR false",
       "schema_name VARCHAR true",
@@ -154,7 +197,10 @@ describe("tables", () => {
     await load(schema, { orders: [order(1, "a")] });
     await session.query('alter table "shop"."shop_data"."orders" drop column "name"');
     await load(schema, { orders: [order(2, "b")] });
-    expect(await rows(ORDERS)).toEqual([["1", null], ["2", "b"]]);
+    expect(await rows(ORDERS)).toEqual([
+      ["1", null],
+      ["2", "b"],
+    ]);
     await session.query('drop table "shop"."shop_data"."orders"');
     await load(schema, {});
     expect(await rows(ORDERS)).toEqual([]);
@@ -169,7 +215,10 @@ describe("tables", () => {
     const report = await load(schema, { orders: [order(2, "b")] });
     expect(report.foreign).toEqual(["orders.extra", "theirs"]);
     expect(report.mismatched).toEqual([{ table: "orders", column: "id", live: "VARCHAR", schema: "BIGINT" }]);
-    expect(await rows(ORDERS)).toEqual([["1", "a"], ["2", "b"]]);
+    expect(await rows(ORDERS)).toEqual([
+      ["1", "a"],
+      ["2", "b"],
+    ]);
   });
 
   test("work in a dataset named like the file", async () => {
@@ -188,7 +237,10 @@ describe("append and replace", () => {
     const schema = schemaOf([orders({ write_disposition: "append" })]);
     await load(schema, { orders: [order(1, "a")] });
     await load(schema, { orders: [order(1, "b")] });
-    expect(await rows(ORDERS)).toEqual([["1", "a"], ["1", "b"]]);
+    expect(await rows(ORDERS)).toEqual([
+      ["1", "a"],
+      ["1", "b"],
+    ]);
   });
 
   test("replace empties the whole chain, even when nothing comes", async () => {
@@ -196,7 +248,10 @@ describe("append and replace", () => {
     const first = { orders: [order(1, "a", "r1")], orders__items: [item("r1", 0, "x")] };
     await load(schema, first, ["orders"]);
     const second = await load(schema, { orders: [order(2, "b", "r2")] }, ["orders"]);
-    expect(second.tables).toEqual({ orders: { inserted: 1, deleted: 1 }, orders__items: { inserted: 0, deleted: 1 } });
+    expect(second.tables).toEqual({
+      orders: { inserted: 1, deleted: 1 },
+      orders__items: { inserted: 0, deleted: 1 },
+    });
     expect(await rows(ITEMS)).toEqual([]);
     await load(schema, {}, ["orders"]);
     expect(await rows(ORDERS)).toEqual([]);
@@ -208,7 +263,11 @@ describe("merge", () => {
     const schema = schemaOf([orders()]);
     await load(schema, { orders: [order(1, "old"), order(2, "kept")] });
     const report = await load(schema, { orders: [order(1, "first"), order(3, "new"), order(1, "last")] });
-    expect(await rows(ORDERS)).toEqual([["1", "last"], ["2", "kept"], ["3", "new"]]);
+    expect(await rows(ORDERS)).toEqual([
+      ["1", "last"],
+      ["2", "kept"],
+      ["3", "new"],
+    ]);
     expect(report.tables).toEqual({ orders: { inserted: 2, deleted: 1, deduplicated: 1 } });
   });
 
@@ -224,29 +283,49 @@ describe("merge", () => {
   test("matches a composite key as a whole", async () => {
     const day = { data_type: "text", primary_key: true } as const;
     const schema = schemaOf([orders({}, { day })]);
-    await load(schema, { orders: [order(1, "a", "r1", { day: "mon" }), order(1, "b", "r2", { day: "tue" })] });
+    await load(schema, {
+      orders: [order(1, "a", "r1", { day: "mon" }), order(1, "b", "r2", { day: "tue" })],
+    });
     await load(schema, { orders: [order(1, "c", "r3", { day: "tue" })] });
-    expect(await rows(ORDERS)).toEqual([["1", "a"], ["1", "c"]]);
+    expect(await rows(ORDERS)).toEqual([
+      ["1", "a"],
+      ["1", "c"],
+    ]);
   });
 
   test("a merge key replaces all its rows and drops no duplicates", async () => {
-    const schema = schemaOf([
-      orders({}, { id: "bigint", day: { data_type: "text", merge_key: true } }),
-    ]);
+    const schema = schemaOf([orders({}, { id: "bigint", day: { data_type: "text", merge_key: true } })]);
     await load(schema, {
-      orders: [order(1, "a", "r1", { day: "mon" }), order(2, "b", "r2", { day: "mon" }), order(3, "c", "r3", { day: "tue" })],
+      orders: [
+        order(1, "a", "r1", { day: "mon" }),
+        order(2, "b", "r2", { day: "mon" }),
+        order(3, "c", "r3", { day: "tue" }),
+      ],
     });
-    await load(schema, { orders: [order(4, "d", "r4", { day: "mon" }), order(4, "d", "r5", { day: "mon" })] });
-    expect(await rows(ORDERS)).toEqual([["3", "c"], ["4", "d"], ["4", "d"]]);
+    await load(schema, {
+      orders: [order(4, "d", "r4", { day: "mon" }), order(4, "d", "r5", { day: "mon" })],
+    });
+    expect(await rows(ORDERS)).toEqual([
+      ["3", "c"],
+      ["4", "d"],
+      ["4", "d"],
+    ]);
   });
 
   test("primary key or merge key: either match replaces", async () => {
     const schema = schemaOf([orders({}, { day: { data_type: "text", merge_key: true } })]);
     await load(schema, {
-      orders: [order(1, "a", "r1", { day: "mon" }), order(2, "b", "r2", { day: "tue" }), order(3, "c", "r3", { day: "wed" })],
+      orders: [
+        order(1, "a", "r1", { day: "mon" }),
+        order(2, "b", "r2", { day: "tue" }),
+        order(3, "c", "r3", { day: "wed" }),
+      ],
     });
     const report = await load(schema, { orders: [order(1, "new", "r4", { day: "tue" })] });
-    expect(await rows(ORDERS)).toEqual([["1", "new"], ["3", "c"]]);
+    expect(await rows(ORDERS)).toEqual([
+      ["1", "new"],
+      ["3", "c"],
+    ]);
     expect(report.tables.orders).toEqual({ inserted: 1, deleted: 2, deduplicated: 0 });
   });
 
@@ -275,7 +354,11 @@ describe("merge", () => {
   ] as const)("dedup_sort %s keeps the row with the %s value; null never wins", async (direction, winner) => {
     const schema = schemaOf([orders({}, { seq: { data_type: "bigint", dedup_sort: direction } })]);
     await load(schema, {
-      orders: [order(1, "high", "r1", { seq: 9 }), order(1, "low", "r2", { seq: 1 }), order(1, "none", "r3", { seq: null })],
+      orders: [
+        order(1, "high", "r1", { seq: 9 }),
+        order(1, "low", "r2", { seq: 1 }),
+        order(1, "none", "r3", { seq: null }),
+      ],
     });
     expect(await rows(ORDERS)).toEqual([["1", winner]]);
   });
@@ -306,14 +389,22 @@ describe("merge", () => {
         { name: "c", _dlt_load_id: "l", _dlt_id: "3" },
       ],
     });
-    expect(await rows(ORDERS)).toEqual([[null, "a"], [null, "c"]]);
+    expect(await rows(ORDERS)).toEqual([
+      [null, "a"],
+      [null, "c"],
+    ]);
   });
 
   test("follows append on nested tables: root keys are filled from the parents", async () => {
     const deep = (root: boolean) =>
       table(
         "orders__items__tags",
-        { value: "text", ...(root ? { _dlt_root_id: ROOT_ID } : {}), _dlt_parent_id: PARENT_ID, _dlt_id: ROW_ID },
+        {
+          value: "text",
+          ...(root ? { _dlt_root_id: ROOT_ID } : {}),
+          _dlt_parent_id: PARENT_ID,
+          _dlt_id: ROW_ID,
+        },
         { parent: "orders__items" },
       );
     const flat = table(
@@ -333,9 +424,14 @@ describe("merge", () => {
       ],
     });
     await load(schemaOf([orders(), items, deep(true)], "hash-2"), { orders: [order(1, "new", "r3")] });
-    expect(await rows(ORDERS)).toEqual([["1", "new"], ["2", "b"]]);
+    expect(await rows(ORDERS)).toEqual([
+      ["1", "new"],
+      ["2", "b"],
+    ]);
     expect(await rows(ITEMS)).toEqual([["y"]]);
-    expect(await rows('select value, _dlt_root_id from "shop"."shop_data"."orders__items__tags"')).toEqual([["t2", "r2"]]);
+    expect(await rows('select value, _dlt_root_id from "shop"."shop_data"."orders__items__tags"')).toEqual([
+      ["t2", "r2"],
+    ]);
   });
 
   test("without a key is refused, and nothing is written", async () => {
@@ -415,7 +511,10 @@ describe("a package", () => {
       load(schema, { orders: [order(1, "a")] }),
       load(schema, { orders: [order(2, "b")] }, [], other),
     ]);
-    expect(await rows(ORDERS)).toEqual([["1", "a"], ["2", "b"]]);
+    expect(await rows(ORDERS)).toEqual([
+      ["1", "a"],
+      ["2", "b"],
+    ]);
     await other.close();
   });
 });
@@ -476,7 +575,9 @@ describe("metadata", () => {
       _dlt_load_id: loadId,
       _dlt_id: `s${version}`,
     });
-    await session.commitPackage(await packageOf(folder, "1.1", schema, { _dlt_pipeline_state: [row(1, "1.1")] }));
+    await session.commitPackage(
+      await packageOf(folder, "1.1", schema, { _dlt_pipeline_state: [row(1, "1.1")] }),
+    );
     const unfinished = [row(2, "1.2"), row(3, "1.9")];
     await session.commitPackage(await packageOf(folder, "1.2", schema, { _dlt_pipeline_state: unfinished }));
     expect(await session.readState("p")).toEqual({

@@ -20,7 +20,10 @@ export function table(
 ): Table {
   const complete = new Map<string, Column>();
   for (const [column, short] of Object.entries(columns)) {
-    complete.set(column, typeof short === "string" ? { name: column, data_type: short } : { name: column, ...short });
+    complete.set(
+      column,
+      typeof short === "string" ? { name: column, data_type: short } : { name: column, ...short },
+    );
   }
   return { name, columns: complete, ...more };
 }
@@ -94,5 +97,12 @@ export async function packageOf(
   }
   const scratchDir = join(folder, `${loadId}-scratch`);
   await mkdir(scratchDir, { recursive: true });
-  return { loadId, schema, schemaJson: JSON.stringify({ name: schema.name }), jobs, replaceTables, scratchDir };
+  return {
+    loadId,
+    schema,
+    schemaJson: JSON.stringify({ name: schema.name }),
+    jobs,
+    replaceTables,
+    scratchDir,
+  };
 }

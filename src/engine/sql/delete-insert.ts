@@ -136,7 +136,8 @@ function dropDuplicates(
   table: Table,
   primaryKey: readonly string[],
 ): string {
-  const arrival = dialect.arrival.definition === undefined ? "rowid" : dialect.quote(dialect.arrival.column);
+  const arrival =
+    dialect.arrival.definition === undefined ? dialect.arrival.column : dialect.quote(dialect.arrival.column);
   const sortColumn = columnWith(table, "dedup_sort");
   const direction = table.columns.get(sortColumn ?? "")?.dedup_sort === "asc" ? "asc" : "desc";
   const sort = sortColumn === undefined ? "" : `${dialect.quote(sortColumn)} ${direction} nulls last, `;

@@ -188,7 +188,9 @@ class DuckdbSession implements DestinationSession {
 
   async commitPackage(work: PackageToCommit): Promise<CommitReport> {
     return this.shared.exclusive(async () => {
-      const connection = await this.shared.instance.connect();
+      const connection = await this.shared.instance.connect().catch((error: unknown) => {
+        throw duckdbError(error, "load", { load_id: work.loadId });
+      });
       const commit = new Commit(connection, this.dataset, this.context, work);
       try {
         return await commit.run();

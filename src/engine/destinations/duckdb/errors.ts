@@ -127,8 +127,9 @@ function aboutValue(kind: string, message: string): string {
   if (notNull !== undefined) return `Column ${notNull} does not allow null.`;
   if (kind === "Constraint") return "A row violates a constraint of its table.";
   const column = /when casting from source column (\w+)\s*$/.exec(body)?.[1];
-  const type = /\bto (?:type )?([A-Z][A-Z0-9_]*(?:\(\d+,\d+\))?)\.?\s*$/.exec(body)?.[1];
-  const range = /out of range for the destination type ([A-Z][A-Z0-9_]*)\s*$/.exec(body)?.[1];
+  const rest = body.replace(/,?\s*when casting from source column \w+\s*$/, "");
+  const type = /\bto (?:type )?([A-Z][A-Z0-9_]*(?:\(\d+,\d+\))?)\.?\s*$/.exec(rest)?.[1];
+  const range = /out of range for the destination type ([A-Z][A-Z0-9_]*)\s*$/.exec(rest)?.[1];
   const target = type ?? range;
   const of = column === undefined ? "" : ` of column ${column}`;
   if (target !== undefined) return `A value${of} cannot be converted to ${target}.`;

@@ -1,0 +1,80 @@
+/** The hints of a resource as a table of the schema, as dlt computes it (dlt/extract/hints.py). */
+
+import { EngineError } from "../errors.ts";
+import type { NamingConvention } from "../schema/naming.ts";
+import type { Column, DataType, Table } from "../schema/types.ts";
+import { DATA_TYPES } from "../schema/types.ts";
+import { simpleField } from "./json-path.ts";
+import type { Resource } from "./resource.ts";
+
+export function namesOf(key: string | readonly string[] | undefined): readonly string[] {
+  if (key === undefined) return [];
+  return typeof key === "string" ? [key] : key;
+}
+
+/** The table as declared; names normalized. Columns: declared ones first, then keys, then the cursor. */
+export function tableFromHints(resource: Resource, tableName: string, naming: NamingConvention): Table {
+  const { hints } = resource;
+  const columns = new Map<string, Column>();
+  const column = (source: string): Column => {
+    const name = naming.path(source);
+    let known = columns.get(name);
+    if (!known) {
+      known = { name };
+      columns.set(name, known);
+    }
+    return known;
+  };
+  for (const [source, declared] of Object.entries(hints.columns ?? {})) {
+    checkType(resource.name, source, declared.data_type as DataType | undefined);
+    Object.assign(column(source), declared);
+  }
+  for (const hint of ["primary_key", "merge_key"] as const) {
+    const key = namesOf(hint === "primary_key" ? hints.primaryKey : hints.mergeKey);
+    for (const name of key) {
+      const keyed = column(name);
+      keyed[hint] = true;
+      keyed.nullable ??= false;
+    }
+  }
+  const cursor = hints.incremental ? simpleField(hints.incremental.cursorPath) : undefined;
+  if (cursor) column(cursor).incremental = true;
+
+  const table: Table = {
+    name: tableName,
+    columns,
+    write_disposition: hints.writeDisposition ?? "append",
+    resource: resource.name,
+  };
+  if (hints.description) table.description = hints.description;
+  if (hints.schemaContract) table.schema_contract = hints.schemaContract;
+  if (hints.maxTableNesting !== undefined) table["x-normalizer"] = { max_nesting: hints.maxTableNesting };
+  return table;
+}
+
+function checkType(resource: string, column: string, type: DataType | undefined): void {
+  if (type === undefined || DATA_TYPES.includes(type)) return;
+  throw new EngineError(
+    "SOURCE_INVALID",
+    `Resource ${resource}: column ${column} has the unknown data_type "${type}".`,
+    {
+      hint: `Use one of ${DATA_TYPES.join(", ")}.`,
+      details: { resource, column, data_type: type },
+    },
+  );
+}
+
+/** A merge needs to know which rows are the same; found before anything is fetched. */
+export function checkKeys(resource: Resource): void {
+  const { hints } = resource;
+  if (hints.writeDisposition !== "merge") return;
+  const marked = Object.values(hints.columns ?? {}).some((column) => column.primary_key || column.merge_key);
+  if (namesOf(hints.primaryKey).length + namesOf(hints.mergeKey).length > 0 || marked) return;
+  throw new EngineError(
+    "MERGE_WITHOUT_KEY",
+    `Resource ${resource.name} merges but has neither a primaryKey nor a mergeKey.`,
+    {
+      details: { resource: resource.name },
+    },
+  );
+}

@@ -1,0 +1,147 @@
+/** Extracted rows on their way to disk: JSON Lines with typed values, one open job per table, rotated by size. */
+
+import { type FileHandle, open } from "node:fs/promises";
+import { join } from "node:path";
+import { typedJson } from "../interop/json.ts";
+import { formatJobName, newFileId } from "../package/job-name.ts";
+import type { JobInfo } from "../package/types.ts";
+import type { DataType } from "../schema/types.ts";
+import type { JsonlPage } from "./page.ts";
+
+const BUFFER_BYTES = 1 << 20;
+const LF = 0x0a;
+
+type Guesses = Readonly<Record<string, DataType>>;
+
+interface OpenJob {
+  readonly file: string;
+  readonly handle: FileHandle;
+  readonly guesses: Guesses | undefined;
+  readonly origins: [number, string, number][];
+  rows: number;
+  bytes: number;
+}
+
+export class JobWriter {
+  readonly jobs: JobInfo[] = [];
+  private readonly dir: string;
+  private readonly jobBytesMax: number;
+  private readonly open = new Map<string, OpenJob>();
+  private readonly closing: Promise<void>[] = [];
+  private text: string[] = [];
+
+  constructor(dir: string, jobBytesMax: number) {
+    this.dir = dir;
+    this.jobBytesMax = jobBytesMax;
+  }
+
+  /** Writes rows as objects; returns the bytes. */
+  async writeRows(table: string, rows: readonly unknown[], guesses?: Guesses): Promise<number> {
+    let written = 0;
+    let length = 0;
+    const flush = async (): Promise<void> => {
+      const bytes = Buffer.from(this.text.join(""), "utf8");
+      const count = this.text.length;
+      this.text = [];
+      length = 0;
+      written += bytes.length;
+      await this.append(table, bytes, count, guesses, undefined);
+    };
+    for (const row of rows) {
+      const line = typedJson(row) + "\n";
+      this.text.push(line);
+      length += line.length;
+      if (length >= BUFFER_BYTES) await flush();
+    }
+    if (length > 0) await flush();
+    return written;
+  }
+
+  /** Writes a page that is lines already; returns the rows. */
+  async writePage(table: string, page: JsonlPage): Promise<number> {
+    const rows = countRows(page.bytes);
+    await this.append(table, page.bytes, rows, page.guesses, page.origin);
+    return rows;
+  }
+
+  private async append(
+    table: string,
+    bytes: Uint8Array,
+    rows: number,
+    guesses: Guesses | undefined,
+    origin: { readonly file: string; readonly line: number } | undefined,
+  ): Promise<void> {
+    let job = this.open.get(table);
+    // guesses belong to a whole job
+    if (job && (job.bytes >= this.jobBytesMax || !sameGuesses(job.guesses, guesses))) {
+      this.close(table);
+      job = undefined;
+    }
+    if (!job) {
+      const file = formatJobName({ table, fileId: newFileId(), retry: 0, format: "typed-jsonl" });
+      job = { file, handle: await open(join(this.dir, file), "wx"), guesses, origins: [], rows: 0, bytes: 0 };
+      this.open.set(table, job);
+    }
+    if (origin) job.origins.push([job.bytes, origin.file, origin.line]);
+    job.rows += rows;
+    job.bytes += bytes.length;
+    for (let at = 0; at < bytes.length; ) {
+      at += (await job.handle.write(bytes, at, bytes.length - at)).bytesWritten;
+    }
+  }
+
+  /** Closes what is open; the jobs are complete then. The store syncs them when it seals the package. */
+  async finish(): Promise<readonly JobInfo[]> {
+    for (const table of [...this.open.keys()]) this.close(table);
+    await Promise.all(this.closing);
+    return this.jobs;
+  }
+
+  async abort(): Promise<void> {
+    for (const table of [...this.open.keys()]) this.close(table);
+    await Promise.allSettled(this.closing);
+  }
+
+  private close(table: string): void {
+    const { handle, file, rows, bytes, origins, guesses } = this.open.get(table)!;
+    this.open.delete(table);
+    this.jobs.push({
+      file,
+      table,
+      rows,
+      bytes,
+      ...(origins.length > 0 ? { origins } : {}),
+      ...(guesses ? { guesses } : {}),
+    });
+    const closed = handle.close();
+    closed.catch(() => {});
+    this.closing.push(closed);
+  }
+}
+
+/** Lines that hold something. */
+export function countRows(bytes: Uint8Array): number {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let rows = 0;
+  let at = 0;
+  while (at < buffer.length) {
+    let end = buffer.indexOf(LF, at);
+    if (end < 0) end = buffer.length;
+    if (!isBlank(buffer, at, end)) rows++;
+    at = end + 1;
+  }
+  return rows;
+}
+
+function isBlank(bytes: Uint8Array, from: number, to: number): boolean {
+  for (let i = from; i < to; i++) {
+    const byte = bytes[i]!;
+    if (byte !== 0x20 && byte !== 0x09 && byte !== 0x0d) return false;
+  }
+  return true;
+}
+
+function sameGuesses(a: Guesses | undefined, b: Guesses | undefined): boolean {
+  if (a === b) return true;
+  return JSON.stringify(a ?? {}) === JSON.stringify(b ?? {});
+}
