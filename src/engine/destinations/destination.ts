@@ -67,6 +67,8 @@ export interface PackageToCommit {
   readonly loadId: string;
   /** The schema after this package; its name, version and version_hash go to `_dlt_version` and `_dlt_loads`. */
   readonly schema: Schema;
+  /** That schema as `_dlt_version` stores it: dlt's JSON. */
+  readonly schemaJson: string;
   readonly jobs: readonly TableJobs[];
   /** Root tables of replace resources in this package: emptied with their nested tables even without a job. */
   readonly replaceTables: readonly string[];
@@ -75,14 +77,24 @@ export interface PackageToCommit {
 }
 
 export interface CommitReport {
+  /** True: the load id was there already, nothing was done and the rest of the report is empty. */
+  readonly alreadyCommitted: boolean;
   /** Statements of DDL that were run. */
   readonly ddl: readonly string[];
   /** Per table: rows inserted, and for a merge rows deleted and duplicates dropped. */
   readonly tables: Readonly<Record<string, { inserted: number; deleted?: number; deduplicated?: number }>>;
   /** Live tables or columns that the schema does not know: reported, never touched. */
   readonly foreign: readonly string[];
+  /** Live columns of another type than the schema's: rows are cast to the live type. */
+  readonly mismatched: readonly {
+    readonly table: string;
+    readonly column: string;
+    readonly live: string;
+    readonly schema: string;
+  }[];
 }
 
+/** Values as JSON has them: bigint, decimal and timestamp are text, so nothing is lost. */
 export interface QueryResult {
   readonly columns: readonly { readonly name: string; readonly type: string }[];
   readonly rows: readonly (readonly unknown[])[];

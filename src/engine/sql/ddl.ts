@@ -1,0 +1,191 @@
+/**
+ * The difference between the schema and the live catalogue as statements. Only what is missing is added:
+ * a table or column that somebody else made, and a column of another type, are reported and left alone.
+ */
+
+import type { LiveCatalogue } from "../destinations/destination.ts";
+import type { Column, Schema, Table } from "../schema/types.ts";
+import { type Dataset, type Dialect, qualified, qualifiedSchema } from "./dialect.ts";
+import { LOADS_TABLE, metadataTable, VERSION_TABLE } from "./metadata.ts";
+import { columnWith, nestedChain, PARENT_KEY, ROOT_KEY, ROW_KEY } from "./table-chain.ts";
+import { type CompleteColumn, completeColumns } from "./types.ts";
+
+export interface DdlStatement {
+  readonly kind: "create_schema" | "create_table" | "add_column" | "fill_root_key";
+  /** Empty for `create_schema`. */
+  readonly table: string;
+  readonly sql: string;
+}
+
+/** A live column whose type is not the one that the schema says. */
+export interface TypeMismatch {
+  readonly table: string;
+  readonly column: string;
+  readonly live: string;
+  readonly schema: string;
+}
+
+export interface DdlPlan {
+  readonly statements: readonly DdlStatement[];
+  /** `table` or `table.column` of the database that the schema does not know. */
+  readonly foreign: readonly string[];
+  readonly mismatched: readonly TypeMismatch[];
+}
+
+export interface DdlInput {
+  readonly dialect: Dialect;
+  readonly dataset: Dataset;
+  readonly schema: Schema;
+  /** Tables that receive rows; others that are missing are created only when they have had data before. */
+  readonly tablesWithJobs: ReadonlySet<string>;
+  readonly live: LiveCatalogue;
+  /** Does the dataset itself exist? */
+  readonly exists: boolean;
+}
+
+export function planDdl(input: DdlInput): DdlPlan {
+  const { dialect, dataset, live } = input;
+  const liveByName = new Map([...live].map(([name, columns]) => [dialect.fold(name), columns]));
+  const statements: DdlStatement[] = [];
+  const mismatched: TypeMismatch[] = [];
+  if (!input.exists) {
+    const sql = `create schema if not exists ${qualifiedSchema(dialect, dataset)}`;
+    statements.push({ kind: "create_schema", table: "", sql });
+  }
+  const rootKeysAdded = new Set<string>();
+  for (const table of tablesToHave(input)) {
+    const liveColumns = liveByName.get(dialect.fold(table.name));
+    if (liveColumns === undefined) {
+      statements.push({ kind: "create_table", table: table.name, sql: createTable(dialect, dataset, table) });
+      continue;
+    }
+    const known = new Map([...liveColumns].map(([name, column]) => [dialect.fold(name), column]));
+    const missing: CompleteColumn[] = [];
+    for (const column of completeColumns(table.columns)) {
+      const found = known.get(dialect.fold(column.name));
+      if (found === undefined) missing.push(column);
+      else if (found.type !== dialect.sqlType(column)) {
+        mismatched.push({
+          table: table.name,
+          column: column.name,
+          live: found.type,
+          schema: dialect.sqlType(column),
+        });
+      }
+    }
+    for (const sql of addColumns(dialect, dataset, table, missing)) {
+      statements.push({ kind: "add_column", table: table.name, sql });
+    }
+    if (missing.some((column) => column[ROOT_KEY] === true)) rootKeysAdded.add(table.name);
+  }
+  statements.push(...fillRootKeys(input, rootKeysAdded));
+  return { statements, foreign: foreignNames(input), mismatched };
+}
+
+/** Data tables in the schema's order, then dlt's own: those that are there, get rows now or have had some. */
+function tablesToHave(input: DdlInput): Table[] {
+  const { dialect, schema, tablesWithJobs } = input;
+  const there = new Set([...input.live.keys()].map((name) => dialect.fold(name)));
+  const data: Table[] = [];
+  const own = new Map<string, Table>([
+    [LOADS_TABLE, metadataTable(schema, LOADS_TABLE)],
+    [VERSION_TABLE, metadataTable(schema, VERSION_TABLE)],
+  ]);
+  for (const table of schema.tables.values()) {
+    const hasData =
+      there.has(dialect.fold(table.name)) ||
+      tablesWithJobs.has(table.name) ||
+      table["x-normalizer"]?.["seen-data"] === true;
+    if (!hasData || completeColumns(table.columns).length === 0) continue;
+    if (isOwn(table.name)) own.set(table.name, table);
+    else data.push(table);
+  }
+  const ownSorted = [...own.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  return [...data, ...ownSorted];
+}
+
+function isOwn(table: string): boolean {
+  return table.startsWith("_dlt") || table.startsWith("_loadwright");
+}
+
+function createTable(dialect: Dialect, dataset: Dataset, table: Table): string {
+  const lines = completeColumns(table.columns).map(
+    (column) => "  " + declaration(dialect, column, column.nullable === false),
+  );
+  const create = isOwn(table.name) ? "create table if not exists" : "create table";
+  return `${create} ${qualified(dialect, { ...dataset, table: table.name })} (\n${lines.join(",\n")}\n)`;
+}
+
+function declaration(dialect: Dialect, column: Column, notNull: boolean): string {
+  return `${dialect.quote(column.name)} ${dialect.sqlType(column)}${notNull ? " not null" : ""}`;
+}
+
+/** A root key is always added nullable: rows that are there already get theirs from `fillRootKeys`. */
+function addColumns(
+  dialect: Dialect,
+  dataset: Dataset,
+  table: Table,
+  columns: readonly CompleteColumn[],
+): string[] {
+  if (columns.length === 0) return [];
+  const name = qualified(dialect, { ...dataset, table: table.name });
+  const additions = columns.map((column) => {
+    const notNull = dialect.addsNotNull && column.nullable === false && column[ROOT_KEY] !== true;
+    return `add column ${declaration(dialect, column, notNull)}`;
+  });
+  if (dialect.addsColumnsTogether) return [`alter table ${name} ${additions.join(", ")}`];
+  return additions.map((addition) => `alter table ${name} ${addition}`);
+}
+
+/**
+ * Nested tables that were appended to know only their parents; merging needs the root. Level 1 has its root
+ * as parent, every deeper level takes the root of its parent, so parents come first.
+ */
+function fillRootKeys(input: DdlInput, added: ReadonlySet<string>): DdlStatement[] {
+  const { dialect, dataset, schema } = input;
+  const statements: DdlStatement[] = [];
+  const roots = [...schema.tables.values()].filter((table) => table.parent === undefined);
+  for (const table of roots.flatMap((root) => nestedChain(schema, root.name).slice(1))) {
+    if (!added.has(table.name)) continue;
+    const parent = schema.tables.get(table.parent ?? "");
+    const rootKey = columnWith(table, ROOT_KEY);
+    const parentKey = columnWith(table, PARENT_KEY);
+    if (parent === undefined || rootKey === undefined || parentKey === undefined) continue;
+    const name = qualified(dialect, { ...dataset, table: table.name });
+    const target = dialect.quote(rootKey);
+    const parentId = dialect.quote(parentKey);
+    let sql: string;
+    if (parent.parent === undefined) {
+      sql = `update ${name} set ${target} = ${parentId} where ${target} is null`;
+    } else {
+      const parentName = qualified(dialect, { ...dataset, table: parent.name });
+      const parentRowKey = columnWith(parent, ROW_KEY);
+      const parentRoot = columnWith(parent, ROOT_KEY);
+      if (parentRowKey === undefined || parentRoot === undefined) continue;
+      sql =
+        `update ${name} as n set ${target} = p.${dialect.quote(parentRoot)} from ${parentName} as p ` +
+        `where n.${parentId} = p.${dialect.quote(parentRowKey)} and n.${target} is null`;
+    }
+    statements.push({ kind: "fill_root_key", table: table.name, sql });
+  }
+  return statements;
+}
+
+function foreignNames(input: DdlInput): string[] {
+  const { dialect, schema, live } = input;
+  const tables = new Map([...schema.tables.values()].map((table) => [dialect.fold(table.name), table]));
+  const foreign: string[] = [];
+  for (const [name, columns] of live) {
+    if (isOwn(name)) continue;
+    const table = tables.get(dialect.fold(name));
+    if (table === undefined) {
+      foreign.push(name);
+      continue;
+    }
+    const known = new Set([...table.columns.keys()].map((column) => dialect.fold(column)));
+    for (const column of columns.keys()) {
+      if (!known.has(dialect.fold(column))) foreign.push(`${name}.${column}`);
+    }
+  }
+  return foreign;
+}

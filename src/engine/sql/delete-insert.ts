@@ -1,0 +1,188 @@
+/**
+ * Merge by delete and insert, from staging tables that have the names of the tables they stand for:
+ *
+ *     create temp table orders, orders__items; load them
+ *     delete from the dataset what has a key of a staged row   (nested tables first, by root key)
+ *     delete from staging all but one row per primary key       (dedup_sort, else the last that arrived)
+ *     delete from staging what is marked as deleted
+ *     insert what is left; drop the staging tables
+ *
+ * A row matches when all columns of the primary key are equal, or all columns of the merge key. Equality is
+ * plain, as in dlt: a row with a null in its key matches no row that is already there, but among the staged
+ * rows nulls count as one value when duplicates are dropped.
+ *
+ * Measured on DuckDB against `merge into` and `on conflict`: two to three times as fast, and without keys on
+ * the tables, which would slow every load.
+ */
+
+import { EngineError } from "../errors.ts";
+import type { Table } from "../schema/types.ts";
+import { type Dataset, type Dialect, qualified, quoteAll } from "./dialect.ts";
+import type { LoadColumn, Step } from "./statement.ts";
+import { columnsWith, columnWith, PARENT_KEY, ROOT_KEY, ROW_KEY } from "./table-chain.ts";
+
+export interface MergeTable {
+  readonly table: Table;
+  readonly columns: readonly LoadColumn[];
+  /** Empty: the table gets no rows in this package, but rows of it may have to go. */
+  readonly files: readonly string[];
+  /** False: created in this package, so there is nothing to delete. */
+  readonly existed: boolean;
+}
+
+export interface MergeInput {
+  readonly dialect: Dialect;
+  readonly dataset: Dataset;
+  /** The root first, parents before children. */
+  readonly chain: readonly [MergeTable, ...MergeTable[]];
+}
+
+export function deleteInsertSteps({ dialect, dataset, chain }: MergeInput): Step[] {
+  const [root, ...nested] = chain;
+  const quote = (name: string): string => dialect.quote(name);
+  const inDataset = (table: Table): string => qualified(dialect, { ...dataset, table: table.name });
+  const staged = (table: Table): string => qualified(dialect, { ...dialect.temporary, table: table.name });
+  const primaryKey = columnsWith(root.table, "primary_key");
+  const mergeKey = columnsWith(root.table, "merge_key");
+  const keys = [primaryKey, mergeKey].filter((key) => key.length > 0);
+  if (keys.length === 0) throw mergeWithoutKey(root.table.name);
+
+  // A table that gets no rows needs no staging, but the root's is asked by all others.
+  const filled = chain.filter((member) => member === root || member.files.length > 0);
+  const steps: Step[] = [];
+  const run = (table: Table, sql: string, counts?: "inserted" | "deleted" | "deduplicated"): void => {
+    steps.push({ kind: "sql", table: table.name, sql, ...(counts ? { counts } : {}) });
+  };
+
+  for (const { table, columns, files } of filled) {
+    run(table, createStaging(dialect, staged(table), columns));
+    if (files.length === 0) continue;
+    const into = { ...dialect.temporary, table: table.name };
+    steps.push({ kind: "load", table: table.name, into, columns, files });
+  }
+
+  const nestedBefore = nested.filter(({ existed }) => existed);
+  if (root.existed) {
+    const matches = keys.map((key) => {
+      const equal = key.map((column) => `s.${quote(column)} = d.${quote(column)}`).join(" and ");
+      return `exists (select 1 from ${staged(root.table)} as s where ${equal})`;
+    });
+    if (nestedBefore.length === 0) {
+      // One statement a key: joined by `or`, the keys could not be hashed.
+      for (const match of matches) {
+        run(root.table, `delete from ${inDataset(root.table)} as d where ${match}`, "deleted");
+      }
+    } else {
+      const rowKey = quote(rowKeyOf(root.table));
+      const gone = qualified(dialect, { ...dialect.temporary, table: goneTable(root.table.name) });
+      const ids = matches.map(
+        (match) => `select d.${rowKey} as id from ${inDataset(root.table)} as d where ${match}`,
+      );
+      run(root.table, `create temp table ${gone}${dialect.temporarySuffix} as ${ids.join(" union ")}`);
+      for (const { table } of [...nestedBefore].reverse()) {
+        const key = quote(rootKeyOf(table, root.table));
+        run(table, `delete from ${inDataset(table)} where ${key} in (select id from ${gone})`, "deleted");
+      }
+      run(
+        root.table,
+        `delete from ${inDataset(root.table)} where ${rowKey} in (select id from ${gone})`,
+        "deleted",
+      );
+      run(root.table, `drop table ${gone}`);
+    }
+  }
+
+  const deduplicates = primaryKey.length > 0 && root.table["x-stage-data-deduplicated"] !== true;
+  if (deduplicates)
+    run(root.table, dropDuplicates(dialect, staged(root.table), root.table, primaryKey), "deduplicated");
+  const marked = hardDeleteCondition(dialect, root.table);
+  if (marked !== undefined) run(root.table, `delete from ${staged(root.table)} where ${marked}`);
+
+  for (const { table, columns } of filled) {
+    const names = quoteAll(
+      dialect,
+      columns.map((column) => column.name),
+    );
+    let sql = `insert into ${inDataset(table)} (${names}) select ${names} from ${staged(table)}`;
+    if (table !== root.table && (deduplicates || marked !== undefined)) {
+      const key = quote(rootKeyOf(table, root.table));
+      sql += ` where ${key} in (select ${quote(rowKeyOf(root.table))} from ${staged(root.table)})`;
+    }
+    run(table, sql, "inserted");
+  }
+  for (const { table } of filled) run(table, `drop table ${staged(table)}`);
+  return steps;
+}
+
+export function mergeWithoutKey(table: string): EngineError {
+  return new EngineError(
+    "MERGE_WITHOUT_KEY",
+    `Table ${table} is to be merged, but has neither a primary key nor a merge key.`,
+    { details: { table } },
+  );
+}
+
+function createStaging(dialect: Dialect, name: string, columns: readonly LoadColumn[]): string {
+  const lines = columns.map((column) => `${dialect.quote(column.name)} ${column.sqlType}`);
+  const { column, definition } = dialect.arrival;
+  if (definition !== undefined) lines.push(`${dialect.quote(column)} ${definition}`);
+  return `create temp table ${name} (${lines.join(", ")})${dialect.temporarySuffix}`;
+}
+
+/** Nulls come last whatever the direction, so that a row without a sort value never wins over one with it. */
+function dropDuplicates(
+  dialect: Dialect,
+  staged: string,
+  table: Table,
+  primaryKey: readonly string[],
+): string {
+  const arrival =
+    dialect.arrival.definition === undefined ? dialect.arrival.column : dialect.quote(dialect.arrival.column);
+  const sortColumn = columnWith(table, "dedup_sort");
+  const direction = table.columns.get(sortColumn ?? "")?.dedup_sort === "asc" ? "asc" : "desc";
+  const sort = sortColumn === undefined ? "" : `${dialect.quote(sortColumn)} ${direction} nulls last, `;
+  return `delete from ${staged} where ${arrival} in (
+  select ${arrival} from (
+    select ${arrival}, row_number() over (partition by ${quoteAll(dialect, primaryKey)} order by ${sort}${arrival} desc) as place
+    from ${staged}
+  ) as ranked where place > 1
+)`;
+}
+
+/** A bool says deleted when true, any other column when it has a value. */
+function hardDeleteCondition(dialect: Dialect, table: Table): string | undefined {
+  const name = columnWith(table, "hard_delete");
+  if (name === undefined) return undefined;
+  const column = dialect.quote(name);
+  return table.columns.get(name)?.data_type === "bool" ? `${column} = true` : `${column} is not null`;
+}
+
+/** The column that identifies a row: its row key, else a unique column, else a primary key of one column. */
+function rowKeyOf(table: Table): string {
+  const primaryKey = columnsWith(table, "primary_key");
+  const key = columnWith(table, ROW_KEY) ?? columnWith(table, "unique");
+  if (key !== undefined) return key;
+  if (primaryKey.length === 1) return primaryKey[0]!;
+  throw keyMissing(table, "row key (_dlt_id)");
+}
+
+/** The column that names a nested row's root: the root key, or at level 1 the parent key. */
+function rootKeyOf(table: Table, root: Table): string {
+  const key = columnWith(table, ROOT_KEY);
+  if (key !== undefined) return key;
+  const parentKey = table.parent === root.name ? columnWith(table, PARENT_KEY) : undefined;
+  if (parentKey !== undefined) return parentKey;
+  throw keyMissing(table, "root key (_dlt_root_id)");
+}
+
+function keyMissing(table: Table, key: string): EngineError {
+  return new EngineError("SCHEMA_INVALID", `Table ${table.name} cannot be merged: it has no ${key}.`, {
+    hint: "Add the key to the schema, or use write disposition append or replace.",
+    details: { table: table.name },
+  });
+}
+
+/** No table of a source may begin like dlt's own, so this name is free. */
+function goneTable(root: string): string {
+  return `_dlt_deleted_${root}`;
+}

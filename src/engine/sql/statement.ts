@@ -1,0 +1,58 @@
+/** The pieces of a plan: each can be printed, and running them in order is all that loading does. */
+
+import type { LiveCatalogue } from "../destinations/destination.ts";
+import type { Kind } from "../normalize/column-buffer.ts";
+import type { Table } from "../schema/types.ts";
+import { type Dialect, qualified, type TableName } from "./dialect.ts";
+import { completeColumns, physicalKind } from "./types.ts";
+
+export interface Statement {
+  readonly sql: string;
+  /** Values for $1, $2, … */
+  readonly parameters?: readonly (string | number | null)[];
+}
+
+/** A column to fill from block files. */
+export interface LoadColumn {
+  readonly name: string;
+  readonly kind: Kind;
+  /** The type the column has in the table that is filled; cells of another type are cast to it. */
+  readonly sqlType: string;
+}
+
+export type Count = "inserted" | "deleted" | "deduplicated";
+
+export type Step =
+  /** One statement; the rows it touches are reported for `table` under `counts`. */
+  | { readonly kind: "sql"; readonly table: string; readonly sql: string; readonly counts?: Count }
+  /** Bulk load of block files. */
+  | {
+      readonly kind: "load";
+      readonly table: string;
+      readonly into: TableName;
+      readonly columns: readonly LoadColumn[];
+      readonly files: readonly string[];
+      /** Whether the rows are in their final place with this step. */
+      readonly counts?: "inserted";
+    };
+
+/** The columns of a table as they are, or will be after the DDL: a live type wins over the schema's. */
+export function loadColumns(dialect: Dialect, table: Table, live: LiveCatalogue): LoadColumn[] {
+  const liveTypes = new Map<string, string>();
+  for (const [name, columns] of live) {
+    if (dialect.fold(name) !== dialect.fold(table.name)) continue;
+    for (const [column, { type }] of columns) liveTypes.set(dialect.fold(column), type);
+  }
+  return completeColumns(table.columns).map((column) => {
+    const kind = physicalKind(column.data_type);
+    const sqlType = liveTypes.get(dialect.fold(column.name)) ?? dialect.sqlType(column);
+    return { name: column.name, kind, sqlType };
+  });
+}
+
+/** A step as one line of text, for people who want to see what a load will do. */
+export function describeStep(dialect: Dialect, step: Step): string {
+  if (step.kind === "sql") return step.sql;
+  const files = step.files.length === 1 ? "1 file" : `${step.files.length} files`;
+  return `-- load ${files} into ${qualified(dialect, step.into)} (${step.columns.map((c) => c.name).join(", ")})`;
+}

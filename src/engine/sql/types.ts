@@ -1,0 +1,102 @@
+/**
+ * Columns as SQL types, and the kind of cell a column has in block files. The DuckDB types are exactly the
+ * ones that dlt creates, spelled as `duckdb_columns()` prints them, so that comparing is comparing text.
+ */
+
+import { EngineError } from "../errors.ts";
+import type { Kind } from "../normalize/column-buffer.ts";
+import type { Column, DataType } from "../schema/types.ts";
+
+/** A column that has a type; only such columns exist at the destination. */
+export type CompleteColumn = Column & { data_type: DataType };
+
+export function isComplete(column: Column): column is CompleteColumn {
+  return column.data_type !== undefined;
+}
+
+export function completeColumns(columns: ReadonlyMap<string, Column>): CompleteColumn[] {
+  return [...columns.values()].filter(isComplete);
+}
+
+const KINDS: Readonly<Record<DataType, Kind>> = {
+  bigint: "int64",
+  double: "float64",
+  bool: "bool",
+  timestamp: "timestamp",
+  date: "date",
+  time: "time",
+  binary: "bytes",
+  text: "text",
+  json: "text",
+  decimal: "text",
+  wei: "text",
+};
+
+/** What a cell of this type is in a block file. Text is cast by the destination where the column is not text. */
+export function physicalKind(type: DataType): Kind {
+  return KINDS[type];
+}
+
+const DECIMAL_PRECISION = 38;
+const DECIMAL_SCALE = 9;
+const TIMESTAMP_PRECISION = 6;
+
+export function duckdbType(column: Column): string {
+  const { data_type, precision, scale } = column;
+  switch (data_type) {
+    case "text":
+      return "VARCHAR"; // VARCHAR(n) is VARCHAR in DuckDB
+    case "bigint":
+      return duckdbInteger(column);
+    case "double":
+      return "DOUBLE";
+    case "bool":
+      return "BOOLEAN";
+    case "timestamp":
+      return duckdbTimestamp(column);
+    case "date":
+      return "DATE";
+    case "time":
+      return "TIME";
+    case "decimal":
+      return `DECIMAL(${precision ?? DECIMAL_PRECISION},${scale ?? DECIMAL_SCALE})`;
+    case "wei":
+      return `DECIMAL(${precision ?? DECIMAL_PRECISION},${scale ?? 0})`;
+    case "json":
+      return "JSON";
+    case "binary":
+      return "BLOB";
+    case undefined:
+      throw new EngineError("INTERNAL", `Column ${column.name} has no type yet and cannot be created.`);
+  }
+}
+
+/** A bigint's precision counts bits. */
+function duckdbInteger(column: Column): string {
+  const bits = column.precision ?? 64;
+  if (bits <= 8) return "TINYINT";
+  if (bits <= 16) return "SMALLINT";
+  if (bits <= 32) return "INTEGER";
+  if (bits <= 64) return "BIGINT";
+  if (bits <= 128) return "HUGEINT";
+  throw precisionRefused(column, "bigint", 128);
+}
+
+/** With a time zone DuckDB has one precision; without one it has a type for each. */
+function duckdbTimestamp(column: Column): string {
+  if (column.timezone !== false) return "TIMESTAMP WITH TIME ZONE";
+  const digits = column.precision ?? TIMESTAMP_PRECISION;
+  if (digits === 0) return "TIMESTAMP_S";
+  if (digits <= 3) return "TIMESTAMP_MS";
+  if (digits <= 6) return "TIMESTAMP";
+  if (digits <= 9) return "TIMESTAMP_NS";
+  throw precisionRefused(column, "timestamp", 9);
+}
+
+function precisionRefused(column: Column, type: string, precisionMax: number): EngineError {
+  return new EngineError(
+    "SCHEMA_INVALID",
+    `Column ${column.name}: DuckDB has no ${type} with precision ${column.precision}; the most is ${precisionMax}.`,
+    { hint: `Set the column's precision to at most ${precisionMax}.`, details: { column: column.name } },
+  );
+}
