@@ -5,28 +5,25 @@ var needed = [22, 18];
 var found = process.versions.node.split(".").map(Number);
 if (found[0] < needed[0] || (found[0] === needed[0] && found[1] < needed[1])) {
   process.stderr.write(
-    "loadwright needs Node.js " + needed.join(".") + " or newer; this is " + process.versions.node +
-      " (" + process.execPath + ").\n" +
+    "loadwright needs Node.js " +
+      needed.join(".") +
+      " or newer; this is " +
+      process.versions.node +
+      " (" +
+      process.execPath +
+      ").\n" +
       "Get it from https://nodejs.org/en/download, or with a version manager: nvm install 24, fnm install 24,\n" +
-      "volta install node@24. In a checkout `npm ci` brings its own: npx loadwright, npm run demo.\n"
+      "volta install node@24. In a checkout `npm ci` brings its own: npx loadwright, npm run demo.\n",
   );
   process.exit(1);
 }
 
-var fs = require("fs");
-var path = require("path");
-var url = require("url");
+var fs = require("node:fs");
+var path = require("node:path");
+var url = require("node:url");
 var root = path.join(__dirname, "..");
 // In a checkout the sources run as they are; the published package has only dist.
 var built = path.join(root, "dist", "tools", "cli.js");
 var entry = fs.existsSync(built) ? built : path.join(root, "src", "tools", "cli.ts");
-
-var emitWarning = process.emitWarning;
-process.emitWarning = function (warning, type) {
-  var name = type && typeof type === "object" ? type.type : type;
-  // Node's note that it strips types is of no use to who runs a pipeline
-  if (name === "ExperimentalWarning") return;
-  emitWarning.apply(process, arguments);
-};
 
 require("./start.cjs")(url.pathToFileURL(entry).href);

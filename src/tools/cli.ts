@@ -47,7 +47,14 @@ interface Answer {
   readonly exitCode?: number;
 }
 
-const PIPELINE_OPERATIONS = ["info", "trace", "schema", "drop-pending-packages", "failed-jobs", "sync"] as const;
+const PIPELINE_OPERATIONS = [
+  "info",
+  "trace",
+  "schema",
+  "drop-pending-packages",
+  "failed-jobs",
+  "sync",
+] as const;
 type PipelineOperation = (typeof PIPELINE_OPERATIONS)[number];
 
 interface PipelineOptionsOfCommand extends CommonOptions {
@@ -90,7 +97,8 @@ function program(answer: (make: () => Promise<Answer>) => Promise<void>): Comman
     .version(packageVersion())
     .addHelpText("after", EXIT_CODES_HELP)
     .showSuggestionAfterError()
-    .configureOutput({ writeErr: () => {} })
+    // errors are told by `usage`, as text or JSON
+    .configureOutput({ outputError: () => {} })
     .exitOverride();
 
   command(root, "init <dir>", "make a workspace with an example that runs", { workspace: false }).action(
@@ -103,14 +111,16 @@ function program(answer: (make: () => Promise<Answer>) => Promise<void>): Comman
     .option("--full-trace", "show the steps of the run, not only the outcome")
     .action((pipeline: string, options: RunOptionsOfCommand) => answer(() => run(pipeline, options)));
 
-  command(root, "list", "pipelines with their last run and pending packages").action((options: CommonOptions) =>
-    answer(() => list(options)),
+  command(root, "list", "pipelines with their last run and pending packages").action(
+    (options: CommonOptions) => answer(() => list(options)),
   );
 
   command(root, "pipeline <name>", "look at a pipeline, or repair it")
     .addArgument(new Argument("[operation]", "what to do").choices(PIPELINE_OPERATIONS).default("info"))
     .option("--run <id>", "trace: of this run instead of the newest")
-    .addOption(new Option("--format <format>", "schema: how to print it").choices(["json", "ddl"]).default("json"))
+    .addOption(
+      new Option("--format <format>", "schema: how to print it").choices(["json", "ddl"]).default("json"),
+    )
     .option("--from <load-id>", "drop-pending-packages: this package and all later ones")
     .option("--yes", "drop-pending-packages: without asking")
     .action((name: string, operation: PipelineOperation, options: PipelineOptionsOfCommand) =>
@@ -123,7 +133,12 @@ function program(answer: (make: () => Promise<Answer>) => Promise<void>): Comman
   return root;
 }
 
-function command(root: Command, name: string, description: string, has: { json?: boolean; workspace?: boolean } = {}): Command {
+function command(
+  root: Command,
+  name: string,
+  description: string,
+  has: { json?: boolean; workspace?: boolean } = {},
+): Command {
   const made = root.command(name).description(description);
   if (has.workspace ?? true) {
     made.option("--workspace <dir>", "the folder with loadwright.toml (default: the nearest one above)");
@@ -191,7 +206,9 @@ const OPERATIONS: Record<
       const ddl = schemasAsDdl(Object.values(schemas), workspace.dataset(name));
       return { summary, data: { ddl }, text: ddl };
     }
-    const parsed = Object.fromEntries(Object.entries(schemas).map(([key, text]) => [key, JSON.parse(text) as unknown]));
+    const parsed = Object.fromEntries(
+      Object.entries(schemas).map(([key, text]) => [key, JSON.parse(text) as unknown]),
+    );
     const [only] = Object.values(parsed);
     const data = { schemas: parsed };
     return { summary, data, text: toJson(Object.keys(parsed).length === 1 ? only : parsed, 2) };
@@ -200,7 +217,11 @@ const OPERATIONS: Record<
   async "failed-jobs"(workspace, name) {
     const packages = await failedPackages(workspace, name);
     const summary = `${packages.length} packages of ${name} were set aside`;
-    return { summary, data: { packages }, text: packages.length === 0 ? `${summary}.` : renderPackages(packages) };
+    return {
+      summary,
+      data: { packages },
+      text: packages.length === 0 ? `${summary}.` : renderPackages(packages),
+    };
   },
 
   async sync(workspace, name) {
@@ -230,7 +251,11 @@ const OPERATIONS: Record<
     }
     const dropped = await pipeline.dropPending(options.from);
     const summary = `${name}: ${dropped.packages.length} pending packages dropped, kept in ${dropped.backup}`;
-    return { summary, data: { dropped: true, plan: dropped }, text: `${renderDropPlan(dropped)}\n${summary}.` };
+    return {
+      summary,
+      data: { dropped: true, plan: dropped },
+      text: `${renderDropPlan(dropped)}\n${summary}.`,
+    };
   },
 };
 
@@ -239,10 +264,14 @@ async function confirmed(plan: DropPlan, options: PipelineOptionsOfCommand): Pro
   if (options.json || !process.stdin.isTTY || !process.stderr.isTTY) {
     if (!options.json) await print(process.stderr, renderDropPlan(plan));
     const count = plan.packages.length;
-    throw new EngineError("CONFIRM_REQUIRED", `${count} pending packages of ${plan.pipeline_name} would be dropped`, {
-      hint: "Look at the plan, then run the same command with --yes.",
-      details: { plan },
-    });
+    throw new EngineError(
+      "CONFIRM_REQUIRED",
+      `${count} pending packages of ${plan.pipeline_name} would be dropped`,
+      {
+        hint: "Look at the plan, then run the same command with --yes.",
+        details: { plan },
+      },
+    );
   }
   await print(process.stderr, renderDropPlan(plan));
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
@@ -274,7 +303,8 @@ function modes(text: string): string[] {
 
 function positive(text: string): number {
   const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError("Give a whole number above 0.");
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new InvalidArgumentError("Give a whole number above 0.");
   return value;
 }
 
@@ -295,8 +325,14 @@ function print(stream: NodeJS.WriteStream, text: string): Promise<void> {
   return new Promise((resolve) => stream.write(`${text}\n`, () => resolve()));
 }
 
+interface StdioModule {
+  serveStdio(options: { workspace?: string; allow: readonly string[] }): Promise<void>;
+}
+
 async function serve(options: CommonOptions & { allow?: readonly string[] }): Promise<void> {
-  const { serveStdio } = await import("./stdio.ts");
+  // loaded only here: no other command needs the MCP SDK
+  const server = new URL(`./stdio${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
+  const { serveStdio } = (await import(server.href)) as StdioModule;
   await serveStdio({ workspace: options.workspace, allow: options.allow ?? [] });
 }
 

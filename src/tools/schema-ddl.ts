@@ -10,7 +10,7 @@ export function schemasAsDdl(schemas: readonly string[], dataset: string): strin
     const schema = storedToSchema(JSON.parse(text));
     const plan = planDdl({
       dialect: duckdbDialect,
-      dataset: { dataset },
+      dataset: { schema: dataset },
       schema,
       tablesWithJobs: new Set(schema.tables.keys()),
       live: new Map(),
