@@ -1,0 +1,72 @@
+/**
+ * Where a reader gets its bytes from. The readers know nothing else about a file, so that they read local
+ * files, objects of a store and memory alike.
+ */
+
+import { createReadStream } from "node:fs";
+import { EngineError } from "../../engine/errors.ts";
+
+export interface ByteSource {
+  /** What messages call it: a path or URL. */
+  readonly name: string;
+  /** Bytes as stored, when known. */
+  readonly size?: number;
+  /**
+   * May `open` be called more than once and give the same bytes? Reading CSV takes two passes: types are
+   * only guessed when the source can be read again.
+   */
+  readonly reopen?: boolean;
+  /** The path on this machine, for readers that need to seek (Parquet). */
+  readonly localPath?: string;
+  open(): AsyncIterable<Uint8Array>;
+}
+
+const READ_BYTES = 1 << 20;
+
+/** A file of this machine. */
+export function localFile(path: string, name = path, size?: number): ByteSource {
+  return {
+    name,
+    size,
+    reopen: true,
+    localPath: path,
+    async *open() {
+      try {
+        yield* createReadStream(path, { highWaterMark: READ_BYTES }) as AsyncIterable<Uint8Array>;
+      } catch (cause) {
+        throw readError(name, cause);
+      }
+    },
+  };
+}
+
+/** Bytes in memory, in one piece or in blocks as they would arrive. */
+export function memorySource(name: string, ...blocks: readonly (Uint8Array | string)[]): ByteSource {
+  const bytes = blocks.map((block) => (typeof block === "string" ? Buffer.from(block) : block));
+  return {
+    name,
+    size: bytes.reduce((sum, block) => sum + block.length, 0),
+    reopen: true,
+    async *open() {
+      yield* bytes;
+    },
+  };
+}
+
+function readError(name: string, cause: unknown): unknown {
+  const code = (cause as { code?: unknown }).code;
+  if (code === "ENOENT") {
+    return new EngineError("FILE_NOT_FOUND", `${name} does not exist (any more).`, {
+      details: { file: name },
+      cause,
+    });
+  }
+  if (code === "EACCES" || code === "EPERM") {
+    return new EngineError("FILE_NOT_FOUND", `${name} may not be read by this user.`, {
+      hint: "Give the user that runs loadwright the right to read it.",
+      details: { file: name },
+      cause,
+    });
+  }
+  return cause;
+}

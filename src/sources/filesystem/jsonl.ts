@@ -1,0 +1,92 @@
+/**
+ * JSON Lines: blocks of whole lines, copied as they are. Nothing is parsed here; the normalizer does, and
+ * finds the line of a broken row from the page's first line. Blank lines and `\r` before the line feed are
+ * white space to it and stay, so that lines keep their numbers.
+ */
+
+import { EngineError } from "../../engine/errors.ts";
+import { JsonlPage } from "../../engine/extract/page.ts";
+import type { ByteSource } from "./byte-source.ts";
+import { concatBytes, countLines, type DecodeOptions, readText, type TextBlock } from "./decode.ts";
+
+export interface JsonlOptions extends DecodeOptions {
+  /** A page is cut at the first line end after this many bytes. */
+  pageBytes?: number;
+  /** A longer line is an error: the file is something else. */
+  lineBytesMax?: number;
+}
+
+export const PAGE_BYTES = 1 << 20;
+export const LINE_BYTES_MAX = 256 * 1024 * 1024;
+const LINE_FEED = Uint8Array.of(10);
+
+export async function* readJsonl(source: ByteSource, options: JsonlOptions = {}): AsyncGenerator<JsonlPage> {
+  const { pageBytes = PAGE_BYTES, lineBytesMax = LINE_BYTES_MAX } = options;
+  const file = source.name;
+  let parts: Uint8Array[] = [];
+  let length = 0;
+  let line = 1;
+  // What is left after a cut has no line feed: its line is the one that the next block starts on.
+  let lineOpen = true;
+  let lastCut: { block: TextBlock; end: number } | undefined;
+  let checked = false;
+  for await (const block of readText(source, options)) {
+    if (!checked) checked = checkStart(source, block);
+    if (lineOpen) {
+      line = block.line;
+      lineOpen = false;
+    }
+    const end = block.bytes.lastIndexOf(10) + 1;
+    if (end === 0 || length + end < pageBytes) {
+      parts.push(block.bytes);
+      length += block.bytes.length;
+      if (end === 0 && length > lineBytesMax + pageBytes) throw lineTooLong(source, block.line, lineBytesMax);
+      continue;
+    }
+    parts.push(block.bytes.subarray(0, end));
+    const bytes = concatBytes(parts);
+    yield new JsonlPage(bytes, { origin: { file, line } });
+    lineOpen = true;
+    parts = [block.bytes.subarray(end)];
+    length = block.bytes.length - end;
+    lastCut = { block, end };
+  }
+  if (length === 0) return;
+  if (lineOpen && lastCut !== undefined) {
+    line = lastCut.block.line + countLines(lastCut.block.bytes.subarray(0, lastCut.end));
+  }
+  if (parts.at(-1)!.at(-1) !== 10) parts.push(LINE_FEED);
+  yield new JsonlPage(concatBytes(parts), { origin: { file, line } });
+}
+
+/** A file that does not start with an object is another format; the first row would say it less clearly. */
+function checkStart(source: ByteSource, block: TextBlock): boolean {
+  for (const [at, byte] of block.bytes.entries()) {
+    if (byte === 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d) continue;
+    if (byte === 0x7b) return true;
+    const line = block.line + countLines(block.bytes.subarray(0, at));
+    throw new EngineError(
+      "FILE_FORMAT",
+      `${source.name} is not JSON Lines: line ${line} does not start with an object.`,
+      {
+        hint:
+          byte === 0x5b
+            ? 'It starts with an array: set `format = "json"`.'
+            : "Set `format` to what the file is.",
+        details: { file: source.name, line },
+      },
+    );
+  }
+  return false;
+}
+
+function lineTooLong(source: ByteSource, line: number, lineBytesMax: number): EngineError {
+  return new EngineError(
+    "FILE_FORMAT",
+    `Line ${line} of ${source.name} is longer than ${lineBytesMax} bytes.`,
+    {
+      hint: 'JSON Lines has one object a line; if the file is one JSON document, set `format = "json"`.',
+      details: { file: source.name, line, line_bytes_max: lineBytesMax },
+    },
+  );
+}
