@@ -9,19 +9,13 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { ZodType } from "zod";
 import { EngineError } from "../engine/errors.ts";
-import { Source, type SourceFactory } from "../engine/extract/resource.ts";
+import { Source, type SourceContext, type SourceFactory } from "../engine/extract/resource.ts";
 import { didYouMean } from "../engine/nearest.ts";
-
-export interface SourceArguments {
-  readonly config: Readonly<Record<string, unknown>>;
-  readonly secrets: Readonly<Record<string, string>>;
-  readonly workspaceDir: string;
-}
 
 export interface BuiltInSource {
   /** For documentation of the settings as JSON Schema; `create` itself refuses what does not fit. */
   readonly configSchema: ZodType;
-  readonly create: (args: SourceArguments) => Source | Promise<Source>;
+  readonly create: (args: SourceContext) => Source | Promise<Source>;
 }
 
 interface BuiltInEntry {
@@ -30,7 +24,15 @@ interface BuiltInEntry {
 }
 
 /** Loaded only when used, so that listing sources costs nothing. */
-const BUILT_IN: ReadonlyMap<string, BuiltInEntry> = new Map();
+const BUILT_IN: ReadonlyMap<string, BuiltInEntry> = new Map([
+  [
+    "filesystem",
+    {
+      description: "CSV, JSON Lines, JSON and Parquet files of a folder; each file is loaded once",
+      load: async () => (await import("./filesystem/resources.ts")).filesystemSource,
+    },
+  ],
+]);
 
 export interface SourceListing {
   readonly name: string;
@@ -61,7 +63,7 @@ export function listSources(workspaceDir: string): SourceListing[] {
 }
 
 /** The source of that name, made with its config. Errors: SOURCE_NOT_FOUND, SOURCE_INVALID, CONFIG_INVALID. */
-export async function createSource(name: string, args: SourceArguments): Promise<Source> {
+export async function createSource(name: string, args: SourceContext): Promise<Source> {
   const builtIn = await BUILT_IN.get(name)?.load();
   if (builtIn !== undefined) return builtIn.create(args);
   const file = sourceFile(args.workspaceDir, name);

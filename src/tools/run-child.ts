@@ -1,7 +1,7 @@
 /** The process of one run. Started by runs.ts; see run-protocol.ts for what it says and hears. */
 
 import type { Log, ProgressEvent } from "../engine/context.ts";
-import { EngineError, toEnvelope } from "../engine/errors.ts";
+import { EngineError, type ErrorEnvelope, toEnvelope } from "../engine/errors.ts";
 import { RunFolder } from "../engine/package/trace.ts";
 import type { RunReport } from "../engine/report.ts";
 import { resolveLoadwrightToThisPackage } from "../sources/resolve-loadwright.ts";
@@ -58,17 +58,34 @@ function leave(): void {
 async function main(request: RunRequest): Promise<void> {
   const started = Date.now();
   let secrets: Secrets | undefined;
-  const masked = <T>(value: T): T => secrets?.maskAll(value) ?? value;
   let last: RunReport | undefined;
   let runs: RunFolder | undefined;
-  let result: RunReport;
+  const masked = <T>(value: T): T => secrets?.maskAll(value) ?? value;
+  const end = async (error: ErrorEnvelope): Promise<void> => {
+    const status = error.code === "CANCELLED" ? "cancelled" : "failed";
+    const before = last === undefined ? undefined : masked(last);
+    await finish(
+      runs,
+      failedReport(request, masked(error), { status, started, last: before, pid: process.pid }),
+    );
+  };
+  const escaped = (error: unknown): void => {
+    const told = error instanceof Error ? error.message : String(error);
+    void end(
+      toEnvelope(
+        new EngineError("EXTRACT_FAILED", `An error was caught by nobody: ${told}`, { cause: error }),
+      ),
+    );
+  };
+  process.on("uncaughtException", escaped).on("unhandledRejection", escaped);
+
   try {
     const workspace = findWorkspace(request.workspaceDir, request.workspaceDir);
     const folder = new RunFolder(workspace.pipelineDir(request.pipeline));
     runs = folder;
     const log: Log = (level, event, fields = {}) => {
       const time = new Date().toISOString();
-      const clean = masked(fields);
+      const clean = masked(plainJson(fields));
       folder.appendLog(request.runId, { ...clean, time, level, event });
       send({ kind: "log", time, level, event, fields: clean });
     };
@@ -78,29 +95,37 @@ async function main(request: RunRequest): Promise<void> {
     secrets = opened.secrets;
     const source = await opened.createSource();
     const progress = throttled(PROGRESS_EVERY_MS);
-    result = masked(
-      await opened.pipeline.run(source, {
-        runId: request.runId,
-        resources: request.resources,
-        rowsMax: request.rowsMax,
-        signal: abort.signal,
-        log,
-        onProgress: progress.tell,
-        onReport: (report) => {
-          last = report;
-          send({ kind: "report", report: masked(report) });
-        },
-      }),
-    );
+    const report = await opened.pipeline.run(source, {
+      runId: request.runId,
+      resources: request.resources,
+      rowsMax: request.rowsMax,
+      signal: abort.signal,
+      log,
+      onProgress: progress.tell,
+      onReport: (grown) => {
+        last = grown;
+        send({ kind: "report", report: masked(grown) });
+      },
+    });
     progress.flush();
+    await finish(runs, masked(report));
   } catch (error) {
-    const envelope = masked(toEnvelope(error));
-    const before = last === undefined ? undefined : masked(last);
-    const status = envelope.code === "CANCELLED" ? "cancelled" : "failed";
-    result = failedReport(request, envelope, { status, started, last: before, pid: process.pid });
+    await end(toEnvelope(error));
   }
-  await leaveTrace(runs, result);
-  await finish(result);
+}
+
+/** The outcome, on disk without secrets, then to the parent; the first one counts. */
+let finished = false;
+async function finish(runs: RunFolder | undefined, report: RunReport): Promise<void> {
+  if (finished) return;
+  finished = true;
+  await leaveTrace(runs, report);
+  await new Promise<void>((resolve) => {
+    if (!process.connected) resolve();
+    else process.send?.(encode({ kind: "result", report }), () => resolve());
+  });
+  // handles that the source's code left open must not keep the process
+  process.exit(report.status === "succeeded" ? 0 : 1);
 }
 
 /** The engine wrote a trace unless it never began; written again here without secrets and with the outcome. */
@@ -111,15 +136,6 @@ async function leaveTrace(runs: RunFolder | undefined, result: RunReport): Promi
     // the report still reaches the parent: a disk that is full must not hide it
     process.stderr.write(`trace not written: ${String(error)}\n`);
   }
-}
-
-async function finish(report: RunReport): Promise<void> {
-  await new Promise<void>((resolve) => {
-    if (!process.connected) resolve();
-    else process.send?.(encode({ kind: "result", report }), () => resolve());
-  });
-  // handles that the source's code left open must not keep the process
-  process.exit(report.status === "succeeded" ? 0 : 1);
 }
 
 function send(message: ChildMessage): void {

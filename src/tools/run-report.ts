@@ -13,35 +13,43 @@ export interface Ended {
   readonly last?: RunReport;
 }
 
+/** The report of a run whose process was started, until the engine tells more. */
+export function runningReport(
+  run: { readonly runId: string; readonly pipeline: string },
+  begun: { readonly started: number; readonly pid: number },
+): RunReport {
+  return {
+    run_id: run.runId,
+    pipeline_name: run.pipeline,
+    dataset_name: "",
+    destination: "",
+    status: "running",
+    pid: begun.pid,
+    started_at: new Date(begun.started).toISOString(),
+    duration_ms: 0,
+    steps: [],
+    packages: [],
+    rows: {},
+    warnings: [],
+  };
+}
+
 /** The last report with the outcome that only an outer layer knows, or one for a run that never began. */
 export function failedReport(
   run: { readonly runId: string; readonly pipeline: string },
   error: ErrorEnvelope,
   ended: Ended,
 ): RunReport {
+  const last = ended.last ?? runningReport(run, ended);
+  // the engine's own verdict is the more exact one
+  if (last.status !== "running") return last;
   const now = Date.now();
-  const outcome = {
+  return {
+    ...last,
     status: ended.status,
     finished_at: new Date(now).toISOString(),
     duration_ms: now - ended.started,
     error,
-  };
-  if (ended.last !== undefined) {
-    // the engine's own verdict is the more exact one
-    return ended.last.status === "running" ? { ...ended.last, ...outcome } : ended.last;
-  }
-  return {
-    run_id: run.runId,
-    pipeline_name: run.pipeline,
-    dataset_name: "",
-    destination: "",
-    pid: ended.pid,
-    started_at: new Date(ended.started).toISOString(),
-    steps: [],
-    packages: [],
-    rows: {},
-    warnings: [],
-    ...outcome,
   };
 }
 

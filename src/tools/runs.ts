@@ -1,7 +1,7 @@
 /** Runs as child processes: a source that prints, leaks, hangs or crashes harms nothing but its own run. */
 
 import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -16,8 +16,9 @@ import {
   type ParentMessage,
   plainJson,
   type RunEvent,
+  toJson,
 } from "./run-protocol.ts";
-import { failedReport, processEnded } from "./run-report.ts";
+import { failedReport, processEnded, runningReport } from "./run-report.ts";
 import type { Workspace } from "./workspace.ts";
 
 /** What a run's process printed past Node: native messages, fatal errors. Beside trace.json and log.jsonl. */
@@ -83,6 +84,11 @@ export function startRun(workspace: Workspace, pipeline: string, options: StartO
       events.push(message);
     }
   });
+  if (child.pid !== undefined) {
+    // before the child is told to begin, so that the run can be asked for from now on
+    const begun = runningReport({ runId, pipeline }, { started, pid: child.pid });
+    writeFileSync(join(runDir, "trace.json"), `${toJson(begun, 2)}\n`);
+  }
   tell({
     kind: "run",
     workspaceDir: workspace.dir,
@@ -116,15 +122,25 @@ export function startRun(workspace: Workspace, pipeline: string, options: StartO
     const pid = child.pid ?? 0;
     const envelope =
       error === undefined
-        ? processEnded(pid, code, signal, workspace.secrets(pipeline).mask(tailOf(outputPath)))
+        ? processEnded(pid, code, signal, maskedTail())
         : {
             ...processEnded(pid, code, signal, ""),
             message: `The run's process could not be started: ${error.message}`,
           };
-    const status = cancelled ? "cancelled" : "failed";
+    // another process may have asked for the end, see cancelRun
+    const status = cancelled || signal === "SIGTERM" ? "cancelled" : "failed";
     const report = failedReport({ runId, pipeline }, envelope, { status, started, pid, last });
     await runs.writeTrace(plainJson(report)).catch(() => {});
     return report;
+  }
+
+  function maskedTail(): string {
+    try {
+      return workspace.secrets(pipeline).mask(tailOf(outputPath));
+    } catch {
+      // secrets that cannot be read cannot be masked either
+      return "";
+    }
   }
 
   if (detached) {

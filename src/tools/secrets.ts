@@ -21,6 +21,9 @@ export const MASK = "***";
 /** Parts of credentials that messages may show, although they stand in secrets.toml. */
 const PUBLIC_KEYS = new Set(["host", "port", "database", "username", "user", "type", "path", "schema"]);
 
+/** A shorter value is masked only once it was resolved. */
+const LEARN_UNASKED_LENGTH = 8;
+
 interface Provider {
   /** `environment`, `.env` or `secrets.toml`. */
   readonly name: string;
@@ -68,11 +71,9 @@ export class Secrets {
         foreign: true,
       },
     ];
-    // a whole file of secrets is secret, whether or not this run asks for each of them
     for (const provider of this.#providers) {
-      if (provider.write !== dotted) continue;
       for (const [name, value] of provider.values) {
-        if (value.length >= 8 && !PUBLIC_KEYS.has(name.split(".").at(-1) ?? "")) this.#learn(value);
+        if (value.length >= LEARN_UNASKED_LENGTH && isSecretName(provider, name)) this.#learn(value);
       }
     }
   }
@@ -238,6 +239,13 @@ function tell(miss: NearMiss): string {
     other_file: `in a file that is not read; copy it to ${SECRETS_FILE}`,
   }[miss.why];
   return `${miss.name} in ${miss.where} (${why})`;
+}
+
+/** Masked although nobody asked for it: a source may read the environment itself, and a crash may print it. */
+function isSecretName(provider: Provider, name: string): boolean {
+  const key = name.split(/__|\./).at(-1) ?? "";
+  if (provider.write === dotted) return !PUBLIC_KEYS.has(key);
+  return /(^|_)(key|token|secret|password|passwd|credentials?)$/i.test(key);
 }
 
 /** dlt looks from the longest section to none; the module of a source has its name here. */

@@ -92,9 +92,16 @@ export class Workspace {
     return new Secrets({ workspaceDir: this.dir, pipelineName });
   }
 
+  /** The destination of a pipeline, not opened. */
   destination(name: string): Destination {
     const pipeline = this.pipelineConfig(name);
-    return duckdb({ path: this.databasePath(pipeline) });
+    const named = this.config.destinations.get(pipeline.destination);
+    return duckdb({ path: this.databasePath(pipeline), name: named?.name });
+  }
+
+  /** The schema in the database that a pipeline writes to. */
+  dataset(name: string): string {
+    return this.pipelineConfig(name).dataset ?? `${name}_dataset`;
   }
 
   /** The pipeline with its destination, without touching either the source's code or the destination. */
@@ -104,7 +111,7 @@ export class Workspace {
     const pipeline = new Pipeline({
       name,
       destination: this.destination(name),
-      dataset: config.dataset,
+      dataset: this.dataset(name),
       dir: this.pipelineDir(name),
       limits: { ...config.limits, ...limits },
     });

@@ -133,6 +133,22 @@ describe("the end of a run", () => {
     expect(report.error?.message).toContain("code 3");
   });
 
+  it("is the source's error when nobody caught it", async () => {
+    const body = 'setTimeout(() => { throw new Error("from a timer"); }, 10); await new Promise(() => {});';
+    const workspace = workspaceWith(body);
+    const report = await startRun(workspace, "shop").done;
+    expect(report).toMatchObject({ status: "failed", error: { code: "EXTRACT_FAILED" } });
+    expect(report.error?.message).toContain("from a timer");
+  });
+
+  it("can be followed by its id from the moment it was started", async () => {
+    const workspace = workspaceWith("yield [{ id: 1 }];");
+    const run = startRun(workspace, "shop", { detached: true });
+    expect(await getRun(workspace, run.runId)).toMatchObject({ status: "running" });
+    await run.done;
+    expect(await getRun(workspace, run.runId)).toMatchObject({ status: "succeeded" });
+  });
+
   it("can be asked for by another process, by the run's id", async () => {
     const workspace = workspaceWith(SLOW);
     const run = startRun(workspace, "shop", { detached: true });
