@@ -22,9 +22,9 @@ export function renderError(error: ErrorEnvelope): string {
 
 export function renderRun(report: RunReport): string {
   const counts = `${number(sum(report.rows))} rows in ${duration(report.duration_ms)}`;
-  const lines = [
-    `${statusText(report.status)}  ${report.pipeline_name} -> ${report.destination || "nothing yet"} ${report.dataset_name}  ${counts}`,
-  ];
+  // a run that failed before the engine began knows no destination
+  const target = report.destination === "" ? "" : ` -> ${report.destination} ${report.dataset_name}`;
+  const lines = [`${statusText(report.status)}  ${report.pipeline_name}${target}  ${counts}`];
   if (Object.keys(report.rows).length > 0) {
     const merged = mergedOf(report);
     const withMerge = merged.size > 0;

@@ -3,7 +3,6 @@
  * With --json stdout holds exactly one document: `{summary, data}` or `{error}`.
  */
 
-import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline/promises";
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { EngineError, toEnvelope } from "../engine/errors.ts";
@@ -20,6 +19,7 @@ import {
   renderTrace,
 } from "./cli-render.ts";
 import { EXIT, EXIT_CODES_HELP, exitCodeOfError, exitCodeOfRun } from "./exit-codes.ts";
+import { OPENABLE_MODES } from "./gates.ts";
 import { initWorkspace } from "./init.ts";
 import {
   failedPackages,
@@ -32,6 +32,7 @@ import {
 import { toJson } from "./run-protocol.ts";
 import { startRun } from "./runs.ts";
 import { schemasAsDdl } from "./schema-ddl.ts";
+import { VERSION } from "./version.ts";
 import { findWorkspace, type Workspace } from "./workspace.ts";
 
 interface CommonOptions {
@@ -94,7 +95,7 @@ export async function main(argv: readonly string[]): Promise<number> {
 function program(answer: (make: () => Promise<Answer>) => Promise<void>): Command {
   const root = new Command("loadwright")
     .description("Load data from APIs, files and databases into DuckDB, each load whole or not at all")
-    .version(packageVersion())
+    .version(VERSION)
     .addHelpText("after", EXIT_CODES_HELP)
     .showSuggestionAfterError()
     // errors are told by `usage`, as text or JSON
@@ -129,7 +130,8 @@ function program(answer: (make: () => Promise<Answer>) => Promise<void>): Comman
 
   command(root, "mcp", "serve the tools to an AI agent over stdio", { json: false })
     .option("--allow <modes>", "besides reading: run, write, destructive, separated by commas", modes)
-    .action(async (options: CommonOptions & { allow?: readonly string[] }) => serve(options));
+    .option("--require-human", "what destroys needs a person's yes; a token is not enough")
+    .action(serve);
   return root;
 }
 
@@ -292,12 +294,10 @@ function names(text: string): string[] {
   return list;
 }
 
-const MODES = ["run", "write", "destructive"];
-
 function modes(text: string): string[] {
   const list = names(text);
-  const unknown = list.filter((mode) => !MODES.includes(mode));
-  if (unknown.length > 0) throw new InvalidArgumentError(`Allowed are ${MODES.join(", ")}.`);
+  const unknown = list.filter((mode) => !OPENABLE_MODES.some((known) => known === mode));
+  if (unknown.length > 0) throw new InvalidArgumentError(`Allowed are ${OPENABLE_MODES.join(", ")}.`);
   return list;
 }
 
@@ -325,20 +325,15 @@ function print(stream: NodeJS.WriteStream, text: string): Promise<void> {
   return new Promise((resolve) => stream.write(`${text}\n`, () => resolve()));
 }
 
-interface StdioModule {
-  serveStdio(options: { workspace?: string; allow: readonly string[] }): Promise<void>;
+interface McpOptionsOfCommand extends CommonOptions {
+  readonly allow?: readonly string[];
+  readonly requireHuman?: boolean;
 }
 
-async function serve(options: CommonOptions & { allow?: readonly string[] }): Promise<void> {
+async function serve({ workspace, allow = [], requireHuman }: McpOptionsOfCommand): Promise<void> {
   // loaded only here: no other command needs the MCP SDK
-  const server = new URL(`./stdio${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
-  const { serveStdio } = (await import(server.href)) as StdioModule;
-  await serveStdio({ workspace: options.workspace, allow: options.allow ?? [] });
-}
-
-function packageVersion(): string {
-  const file = new URL("../../package.json", import.meta.url);
-  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
+  const { serveStdio } = await import("./stdio.ts");
+  await serveStdio({ workspace, allow, requireHuman });
 }
 
 process.exitCode = await main(process.argv.slice(2));
