@@ -46,6 +46,10 @@ interface Answer {
   readonly data: unknown;
   readonly text: string;
   readonly exitCode?: number;
+  /** What the answers of tools have besides. */
+  readonly truncated?: boolean;
+  readonly next_cursor?: string;
+  readonly next_steps?: unknown;
 }
 
 const PIPELINE_OPERATIONS = [
@@ -65,6 +69,10 @@ interface PipelineOptionsOfCommand extends CommonOptions {
   readonly yes?: boolean;
 }
 
+interface ToolOptionsOfCommand extends CommonOptions {
+  readonly yes?: boolean;
+}
+
 interface RunOptionsOfCommand extends CommonOptions {
   readonly resources?: readonly string[];
   readonly limit?: number;
@@ -76,7 +84,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   let exitCode: number = EXIT.ok;
   const answer = async (make: () => Promise<Answer>): Promise<void> => {
     const given = await make();
-    await print(process.stdout, json ? toJson({ summary: given.summary, data: given.data }, 2) : given.text);
+    await print(process.stdout, json ? toJson(documentOf(given), 2) : given.text);
     exitCode = given.exitCode ?? EXIT.ok;
   };
   try {
@@ -90,6 +98,10 @@ export async function main(argv: readonly string[]): Promise<number> {
     if (envelope.code === "INTERNAL" && process.env.LOADWRIGHT_DEBUG !== undefined) console.error(error);
     return exitCodeOfError(envelope.code);
   }
+}
+
+function documentOf({ text: _text, exitCode: _exitCode, ...rest }: Answer): Record<string, unknown> {
+  return { ...rest };
 }
 
 function program(answer: (make: () => Promise<Answer>) => Promise<void>): Command {
@@ -126,6 +138,12 @@ function program(answer: (make: () => Promise<Answer>) => Promise<void>): Comman
     .option("--yes", "drop-pending-packages: without asking")
     .action((name: string, operation: PipelineOperation, options: PipelineOptionsOfCommand) =>
       answer(() => OPERATIONS[operation](workspaceOf(options), name, options)),
+    );
+
+  command(root, "tool [name] [input]", "the agent's tools: list them, or call one with JSON")
+    .option("--yes", "confirm what the tool asks")
+    .action((name: string | undefined, input: string | undefined, options: ToolOptionsOfCommand) =>
+      answer(() => tool(name, input ?? "{}", options)),
     );
 
   command(root, "mcp", "serve the tools to an AI agent over stdio", { json: false })
@@ -184,6 +202,33 @@ async function run(pipeline: string, options: RunOptionsOfCommand): Promise<Answ
     await print(process.stderr, renderError(report.error));
   }
   return { summary, data: report, text, exitCode };
+}
+
+async function tool(name: string | undefined, input: string, options: ToolOptionsOfCommand): Promise<Answer> {
+  // loaded only here: the catalogue brings the parsers of the guarded query
+  const [{ CATALOG }, { callTool, toolByName }] = await Promise.all([
+    import("./catalog.ts"),
+    import("./cli-tools.ts"),
+  ]);
+  if (name === undefined) {
+    const tools = CATALOG.map((each) => ({ name: each.name, mode: each.mode, title: each.title }));
+    const text = tools.map((each) => `${each.name.padEnd(24)}${each.title}`).join("\n");
+    return { summary: `${tools.length} tools`, data: { tools }, text };
+  }
+  toolByName(name);
+  const cancelled = new AbortController();
+  process.once("SIGINT", () => cancelled.abort(new EngineError("CANCELLED", "The call was cancelled.")));
+  const envelope = await callTool(workspaceOf(options), {
+    name,
+    input,
+    signal: cancelled.signal,
+    progress: (message) => {
+      if (!options.json) process.stderr.write(`${message}\n`);
+    },
+    ask: async (question) => options.yes === true || (await asked(question, { question }, options)),
+  });
+  const { summary, ...rest } = envelope;
+  return { ...rest, summary, text: toJson(envelope, 2) };
 }
 
 const OPERATIONS: Record<
@@ -261,24 +306,27 @@ const OPERATIONS: Record<
   },
 };
 
-/** Asks on the terminal; without one, or for a program, refuses with the plan. */
 async function confirmed(plan: DropPlan, options: PipelineOptionsOfCommand): Promise<boolean> {
+  if (!options.json) await print(process.stderr, renderDropPlan(plan));
+  const count = plan.packages.length;
+  return asked(`Drop ${count} pending packages of ${plan.pipeline_name}?`, { plan }, options);
+}
+
+/** Asks on the terminal; without one, or for a program, refuses and says what would have been asked. */
+async function asked(
+  question: string,
+  details: Readonly<Record<string, unknown>>,
+  options: CommonOptions,
+): Promise<boolean> {
   if (options.json || !process.stdin.isTTY || !process.stderr.isTTY) {
-    if (!options.json) await print(process.stderr, renderDropPlan(plan));
-    const count = plan.packages.length;
-    throw new EngineError(
-      "CONFIRM_REQUIRED",
-      `${count} pending packages of ${plan.pipeline_name} would be dropped`,
-      {
-        hint: "Look at the plan, then run the same command with --yes.",
-        details: { plan },
-      },
-    );
+    throw new EngineError("CONFIRM_REQUIRED", `Not confirmed: ${question}`, {
+      hint: "Look at the plan, then run the same command with --yes.",
+      details,
+    });
   }
-  await print(process.stderr, renderDropPlan(plan));
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    return /^y(es)?$/i.test((await terminal.question("Drop these packages? [y/N] ")).trim());
+    return /^y(es)?$/i.test((await terminal.question(`${question} [y/N] `)).trim());
   } finally {
     terminal.close();
   }

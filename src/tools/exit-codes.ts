@@ -31,6 +31,7 @@ const BY_CODE: Partial<Record<ErrorCode, number>> = {
   PIPELINE_NOT_FOUND: EXIT.usage,
   SOURCE_NOT_FOUND: EXIT.usage,
   RESOURCE_NOT_FOUND: EXIT.usage,
+  ARGUMENTS_INVALID: EXIT.usage,
   LOCKED: EXIT.locked,
   DESTINATION_LOCKED: EXIT.locked,
   CONFIRM_REQUIRED: EXIT.confirm,

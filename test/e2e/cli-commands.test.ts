@@ -130,6 +130,24 @@ describe("loadwright list and pipeline", () => {
   });
 });
 
+describe("loadwright tool", () => {
+  it("lists the agent's tools and calls one with the same answer", async () => {
+    const listed = await cli(made.dir, "tool", "--json");
+    const names = data<{ tools: { name: string }[] }>(listed.stdout).tools.map((each) => each.name);
+    expect(names).toContain("get_workspace");
+    const called = await cli(made.dir, "tool", "get_workspace", "{}", "--json");
+    expect(called.code, called.stdout + called.stderr).toBe(0);
+    expect(JSON.parse(called.stdout)).toMatchObject({ summary: expect.any(String), truncated: false });
+  });
+
+  it("says what is wrong with a name or an input", async () => {
+    const misspelt = await cli(made.dir, "tool", "get_workspce");
+    expect(misspelt).toMatchObject({ code: 2, stderr: expect.stringContaining('"get_workspace"') });
+    const broken = await cli(made.dir, "tool", "get_workspace", "{");
+    expect(broken).toMatchObject({ code: 2, stderr: expect.stringContaining("not JSON") });
+  });
+});
+
 describe("a wrong command", () => {
   it.each([
     [["rn"], "Did you mean run?"],
