@@ -83,13 +83,17 @@ async function main(request: RunRequest): Promise<void> {
     const workspace = findWorkspace(request.workspaceDir, request.workspaceDir);
     const folder = new RunFolder(workspace.pipelineDir(request.pipeline));
     runs = folder;
-    const log: Log = (level, event, fields = {}) => {
+    // the engine writes its own events to the run's log; they only have to be passed on
+    const tell: Log = (level, event, fields = {}) => {
       const time = new Date().toISOString();
-      const clean = masked(plainJson(fields));
-      folder.appendLog(request.runId, { ...clean, time, level, event });
-      send({ kind: "log", time, level, event, fields: clean });
+      send({ kind: "log", time, level, event, fields: masked(plainJson(fields)) });
     };
-    capturePrints((stream, text) => log("info", "source_print", { stream, text }));
+    capturePrints((stream, printed) => {
+      const text = masked(printed);
+      const time = new Date().toISOString();
+      folder.appendLog(request.runId, { time, level: "info", event: "source_print", stream, text });
+      tell("info", "source_print", { stream, text });
+    });
     resolveLoadwrightToThisPackage();
     const opened = workspace.openPipeline(request.pipeline);
     secrets = opened.secrets;
@@ -100,7 +104,8 @@ async function main(request: RunRequest): Promise<void> {
       resources: request.resources,
       rowsMax: request.rowsMax,
       signal: abort.signal,
-      log,
+      log: tell,
+      mask: masked,
       onProgress: progress.tell,
       onReport: (grown) => {
         last = grown;

@@ -12,6 +12,7 @@ import { EngineError } from "../engine/errors.ts";
 import type { Source } from "../engine/extract/resource.ts";
 import { didYouMean } from "../engine/nearest.ts";
 import { Pipeline } from "../engine/pipeline.ts";
+import { namingByName } from "../engine/schema/naming.ts";
 import { createSource } from "../sources/registry.ts";
 import { CONFIG_FILE, type PipelineConfig, parseConfig, type WorkspaceConfig } from "./config.ts";
 import { Secrets } from "./secrets.ts";
@@ -99,9 +100,10 @@ export class Workspace {
     return duckdb({ path: this.databasePath(pipeline), name: named?.name });
   }
 
-  /** The schema in the database that a pipeline writes to. */
+  /** The schema in the database that a pipeline writes to, as the engine names it. */
   dataset(name: string): string {
-    return this.pipelineConfig(name).dataset ?? `${name}_dataset`;
+    const written = this.pipelineConfig(name).dataset ?? `${name}_dataset`;
+    return namingByName("snake_case", this.destination(name).capabilities.identifierLengthMax).path(written);
   }
 
   /** The pipeline with its destination, without touching either the source's code or the destination. */
