@@ -7,7 +7,7 @@ import type { SchemaChange } from "../engine/package/types.ts";
 import type { DropPlan } from "../engine/pipeline-options.ts";
 import type { RunReport } from "../engine/report.ts";
 import type { PackageSummary, PipelineInfo, PipelineListing, RunSummary } from "./pipeline-info.ts";
-import { sum } from "./pipeline-info.ts";
+import { isOwnTable, sum } from "./pipeline-info.ts";
 import { toJson } from "./run-protocol.ts";
 
 export function renderError(error: ErrorEnvelope): string {
@@ -25,10 +25,11 @@ export function renderRun(report: RunReport): string {
   // a run that failed before the engine began knows no destination
   const target = report.destination === "" ? "" : ` -> ${report.destination} ${report.dataset_name}`;
   const lines = [`${statusText(report.status)}  ${report.pipeline_name}${target}  ${counts}`];
-  if (Object.keys(report.rows).length > 0) {
+  const tables = Object.entries(report.rows).filter(([name]) => !isOwnTable(name));
+  if (tables.length > 0) {
     const merged = mergedOf(report);
     const withMerge = merged.size > 0;
-    const rows = Object.entries(report.rows).map(([name, count]) => [
+    const rows = tables.map(([name, count]) => [
       name,
       number(count),
       ...(withMerge
@@ -40,7 +41,8 @@ export function renderRun(report: RunReport): string {
   for (const each of report.packages) {
     const from = each.recovered ? " (left over from an earlier run)" : "";
     lines.push(`package ${each.load_id}  ${each.status}${from}`);
-    for (const change of each.schema_changes) lines.push(`  ${changeText(change)}`);
+    for (const change of each.schema_changes.filter((change) => !isOwn(change)))
+      lines.push(`  ${changeText(change)}`);
     for (const warning of each.warnings) lines.push(`  ${pc.yellow("warning")} ${warning}`);
   }
   for (const warning of report.warnings) lines.push(`${pc.yellow("warning")} ${warning}`);
@@ -149,6 +151,10 @@ export function renderDropPlan(plan: DropPlan): string {
   }
   lines.push(`  The packages are kept in ${plan.backup}.`);
   return lines.join("\n");
+}
+
+function isOwn(change: SchemaChange): boolean {
+  return isOwnTable(change.table) || (change.kind !== "table_added" && change.column.startsWith("_dlt_"));
 }
 
 export function changeText(change: SchemaChange): string {

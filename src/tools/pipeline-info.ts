@@ -168,8 +168,16 @@ export function runSummary(report: RunReport): RunSummary {
   };
 }
 
+/** Rows of all tables but the engine's own, which nobody asked to load. */
 export function sum(rows: Readonly<Record<string, number>>): number {
-  return Object.values(rows).reduce((total, count) => total + count, 0);
+  return Object.entries(rows).reduce(
+    (total, [table, count]) => (isOwnTable(table) ? total : total + count),
+    0,
+  );
+}
+
+export function isOwnTable(table: string): boolean {
+  return table.startsWith("_dlt_") || table.startsWith("_loadwright_");
 }
 
 async function packageSummary(
