@@ -63,6 +63,10 @@ export const ERRORS = {
     retry: "after_fix",
     hint: "Filter the rows without the key, or make the column nullable.",
   },
+  SCHEMA_VERSION_NOT_FOUND: {
+    retry: "after_fix",
+    hint: "Ask for the schema without a version, or as of a load id.",
+  },
   IDENTIFIER_INVALID: { retry: "after_fix", hint: "Rename the field or table." },
   // package
   PACKAGE_NOT_FOUND: { retry: "no", hint: "List packages with `loadwright pipeline NAME info`." },
@@ -96,6 +100,7 @@ export const ERRORS = {
   TIMEOUT: { retry: "after_fix", hint: "Narrow the query, or raise the time limit." },
   TABLE_NOT_FOUND: { retry: "after_fix", hint: "List the tables with get_schema." },
   NOT_ALLOWED: { retry: "after_fix", hint: "Start the server with the --allow flag that the message names." },
+  ARGUMENTS_INVALID: { retry: "after_fix", hint: "Correct the named arguments; see the tool's input schema." },
   BAD_CURSOR: { retry: "no", hint: "Start again without a cursor." },
 } as const satisfies Record<string, ErrorPolicy>;
 

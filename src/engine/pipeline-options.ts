@@ -25,6 +25,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
   readonly log?: Log;
   readonly onProgress?: (event: ProgressEvent) => void;
+  /** Takes secrets out of whatever the run writes: its log, its trace, its reports. */
+  readonly mask?: <T>(value: T) => T;
   /** See RunContext.boundary. */
   readonly boundary?: (name: string) => void;
   /** The report as it grows: after each step and each package. */

@@ -1,0 +1,35 @@
+/** Files of a folder as resources of the engine, and as the built-in source that a pipeline names. */
+
+import { type Resource, resource, Source } from "../../engine/extract/resource.ts";
+import type { BuiltInSource } from "../registry.ts";
+import { filesystemConfigSchema } from "./config.ts";
+import { type FileResource, filesystem } from "./filesystem.ts";
+
+/**
+ * The resources that a configuration describes; for a source of one's own:
+ *
+ *     source({ name: "exports" }, ({ workspaceDir }) => filesystemResources({ path: "in", glob: "*.csv" }, workspaceDir))
+ */
+export function filesystemResources(config: unknown, workspaceDir = "."): Resource[] {
+  return filesystem(config, workspaceDir).map(toResource);
+}
+
+export const filesystemSource: BuiltInSource = {
+  configSchema: filesystemConfigSchema,
+  create: ({ config, workspaceDir }) =>
+    new Source({ name: "filesystem", resources: filesystemResources(config, workspaceDir) }),
+};
+
+function toResource({ name, hints, read }: FileResource): Resource {
+  const options = {
+    name,
+    description: hints.description,
+    tableName: hints.table_name,
+    writeDisposition: hints.write_disposition,
+    primaryKey: hints.primary_key,
+    mergeKey: hints.merge_key,
+    columns: hints.columns,
+    maxTableNesting: hints.max_table_nesting,
+  };
+  return resource(options, read);
+}

@@ -1,0 +1,209 @@
+/**
+ * loadwright.toml: the pipelines and destinations of a workspace. Parsed once at the edge; what passes is
+ * trusted inside. Unknown keys are refused, because a setting that is silently ignored is worse than an error.
+ */
+
+import { parse, TomlDate, TomlError } from "smol-toml";
+import { z } from "zod";
+import { DEFAULT_LIMITS, type Limits } from "../engine/context.ts";
+import { EngineError } from "../engine/errors.ts";
+import { didYouMean } from "../engine/nearest.ts";
+
+export const CONFIG_FILE = "loadwright.toml";
+
+/** Names become folders, schema names and parts of environment variables. */
+const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+const name = z.string().regex(NAME, "use letters, digits and underscores, not starting with a digit");
+
+const LIMIT_KEYS = new Map(
+  (Object.keys(DEFAULT_LIMITS) as (keyof Limits)[]).map((key) => [snakeKey(key), key] as const),
+);
+
+const limits = z.strictObject(
+  Object.fromEntries(
+    [...LIMIT_KEYS.keys()].map((key) => [key, z.number().int().positive().optional()] as const),
+  ),
+);
+
+const pipeline = z.strictObject({
+  source: z.string().min(1),
+  destination: name.default("duckdb"),
+  dataset: z.string().min(1).optional(),
+  description: z.string().optional(),
+  config: z.record(z.string(), z.unknown()).default({}),
+  limits: limits.default({}),
+});
+
+const destination = z.strictObject({
+  type: z.literal("duckdb"),
+  path: z.string().min(1).optional(),
+});
+
+const workspace = z.strictObject({
+  pipelines: z.record(name, pipeline).default({}),
+  destinations: z.record(name, destination).default({}),
+});
+
+export interface PipelineConfig {
+  readonly name: string;
+  readonly source: string;
+  /** A name of `[destinations]`, or a destination type for its defaults. */
+  readonly destination: string;
+  readonly dataset?: string;
+  readonly description?: string;
+  /** Handed to the source as it is; the source checks it. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly limits: Partial<Limits>;
+}
+
+export interface DestinationConfig {
+  readonly name: string;
+  readonly type: "duckdb";
+  /** As written; relative paths start at the workspace. */
+  readonly path?: string;
+}
+
+export interface WorkspaceConfig {
+  readonly pipelines: ReadonlyMap<string, PipelineConfig>;
+  readonly destinations: ReadonlyMap<string, DestinationConfig>;
+}
+
+export interface ConfigProblem {
+  /** Dotted: `pipelines.shop.sorce`. */
+  readonly path: string;
+  readonly line?: number;
+  readonly problem: string;
+}
+
+/** The text of loadwright.toml as a config. Errors: CONFIG_INVALID with every problem and its line. */
+export function parseConfig(text: string, file = CONFIG_FILE): WorkspaceConfig {
+  let document: unknown;
+  try {
+    document = plain(parse(text));
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    const problem = error.message.split("\n")[0]?.replace(/^Invalid TOML document: /, "") ?? "invalid TOML";
+    throw new EngineError("CONFIG_INVALID", `${file}:${error.line}: not valid TOML: ${problem}`, {
+      details: { file, line: error.line, column: error.column },
+    });
+  }
+  const parsed = workspace.safeParse(document);
+  const problems = parsed.success ? destinationProblems(parsed.data, text) : problemsOf(parsed.error, text);
+  if (problems.length > 0) throw invalid(problems, file);
+  return named(workspace.parse(document));
+}
+
+/** Problems of a value that a zod schema refused, with lines of the TOML text it came from. */
+export function problemsOf(error: z.ZodError, text: string, prefix: readonly string[] = []): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  for (const issue of error.issues) {
+    const path = [...prefix, ...issue.path.map(String)];
+    if (issue.code === "unrecognized_keys") {
+      for (const key of issue.keys) {
+        const guess = didYouMean(key, knownKeys(path));
+        const known = knownKeys(path).join(", ");
+        const help = guess !== "" ? ` ${guess}` : known === "" ? "" : ` Known keys: ${known}.`;
+        problems.push(problemAt([...path, key], text, `unknown key.${help}`));
+      }
+    } else {
+      problems.push(problemAt(path, text, issue.message));
+    }
+  }
+  return problems;
+}
+
+export function invalid(problems: readonly ConfigProblem[], file: string): EngineError {
+  const [first] = problems;
+  const place = first?.line === undefined ? file : `${file}:${first.line}`;
+  const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : "";
+  return new EngineError("CONFIG_INVALID", `${place}: ${first?.path}: ${first?.problem}${more}`, {
+    details: { file, problems },
+  });
+}
+
+function named(data: z.infer<typeof workspace>): WorkspaceConfig {
+  const pipelines = Object.entries(data.pipelines).map(([key, value]): [string, PipelineConfig] => [
+    key,
+    { name: key, ...value, limits: limitsOf(value.limits) },
+  ]);
+  const destinations = Object.entries(data.destinations).map(([key, value]): [string, DestinationConfig] => [
+    key,
+    { name: key, ...value },
+  ]);
+  return { pipelines: new Map(pipelines), destinations: new Map(destinations) };
+}
+
+function limitsOf(written: Readonly<Record<string, number | undefined>>): Partial<Limits> {
+  const found: [string, number][] = [];
+  for (const [key, value] of Object.entries(written)) {
+    const limit = LIMIT_KEYS.get(key);
+    if (limit !== undefined && value !== undefined) found.push([limit, value]);
+  }
+  return Object.fromEntries(found);
+}
+
+function destinationProblems(data: z.infer<typeof workspace>, text: string): ConfigProblem[] {
+  const known = ["duckdb", ...Object.keys(data.destinations)];
+  return Object.entries(data.pipelines)
+    .filter(([, value]) => !known.includes(value.destination))
+    .map(([key, value]) => {
+      const guess = didYouMean(value.destination, known);
+      const problem = `there is no destination ${JSON.stringify(value.destination)}.`;
+      const help = guess === "" ? `Add [destinations.${value.destination}], or use "duckdb".` : guess;
+      return problemAt(["pipelines", key, "destination"], text, `${problem} ${help}`);
+    });
+}
+
+function knownKeys(path: readonly string[]): string[] {
+  const [section, , part] = path;
+  if (path.length === 0) return Object.keys(workspace.shape);
+  if (section === "pipelines" && path.length === 2) return Object.keys(pipeline.shape);
+  if (section === "pipelines" && part === "limits") return [...LIMIT_KEYS.keys()];
+  if (section === "destinations" && path.length === 2) return Object.keys(destination.shape);
+  return [];
+}
+
+function problemAt(path: readonly string[], text: string, problem: string): ConfigProblem {
+  const line = lineOf(text, path);
+  return { path: path.join("."), ...(line === undefined ? {} : { line }), problem };
+}
+
+/**
+ * The line (1-based) where a key is written, or the nearest table header above it. The parser keeps no
+ * positions; keys inside inline tables and multi-line strings resolve to what encloses them.
+ */
+export function lineOf(text: string, path: readonly string[]): number | undefined {
+  let header: string[] = [];
+  let best: { line: number; depth: number } | undefined;
+  for (const [index, raw] of text.split("\n").entries()) {
+    const line = raw.trim();
+    const table = /^\[{1,2}([^\]]+)\]{1,2}/.exec(line)?.[1];
+    const key =
+      table === undefined
+        ? /^((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=/.exec(line)?.[1]
+        : undefined;
+    if (table !== undefined) header = keyParts(table);
+    const here = table !== undefined ? header : key !== undefined ? [...header, ...keyParts(key)] : undefined;
+    if (here === undefined || here.length > path.length) continue;
+    if (here.every((part, at) => part === path[at]) && here.length > (best?.depth ?? 0)) {
+      best = { line: index + 1, depth: here.length };
+    }
+  }
+  return best?.line;
+}
+
+function keyParts(key: string): string[] {
+  return [...key.matchAll(/[\w-]+|"([^"]*)"|'([^']*)'/g)].map((part) => part[1] ?? part[2] ?? part[0]);
+}
+
+/** TOML's tables and dates as plain JSON: sources then see the same whether a value was quoted or not. */
+function plain(value: unknown): unknown {
+  if (value instanceof TomlDate) return value.toISOString();
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plain(inner)]));
+}
+
+function snakeKey(key: string): string {
+  return key.replace(/[A-Z]/g, (letter) => "_" + letter.toLowerCase());
+}

@@ -1,0 +1,266 @@
+import { existsSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
+import { EngineError } from "../engine/errors.ts";
+import { RunFolder } from "../engine/package/trace.ts";
+import type { RunReport } from "../engine/report.ts";
+import { defineTool, FORMAT, type NextStep, PIPELINE, READS, type ToolContext } from "./define-tool.ts";
+import type { KnownRun } from "./run-book.ts";
+import { cancelRun, getRun } from "./runs.ts";
+import { RUN, type RunShape, runShape, runSummary } from "./shapes.ts";
+import { newestRunId } from "./workspace-tools.ts";
+
+/** Clients give up on a call after about a minute. */
+const WAIT_SECONDS_MAX = 45;
+const PROGRESS_EVERY_MS = 250;
+
+const WAIT = z
+  .number()
+  .min(0)
+  .max(WAIT_SECONDS_MAX)
+  .describe(
+    `Seconds to wait for the end, at most ${WAIT_SECONDS_MAX}; a longer run is followed with get_run`,
+  );
+
+const RUN_ID = z
+  .string()
+  .regex(/^\d{8}T\d{6}-[0-9a-f]{6}$/)
+  .describe("Id of a run, as run_pipeline answers it");
+
+export const runPipeline = defineTool({
+  name: "run_pipeline",
+  title: "Run a pipeline",
+  description:
+    "Extracts from the pipeline's source, normalizes and loads into its destination, in a process of its own. " +
+    "Packages left over from an earlier run are loaded first. Waits up to wait_s, then answers the run_id; the " +
+    "run goes on and get_run follows it. rows_max takes a first look at a source; the cursor then moves only " +
+    "over the rows taken. Calling again with the same idempotency_key answers the same run. Cancelling the " +
+    "call while it waits cancels the run; what was committed stays. get_schema and query_data show the result.",
+  mode: "run",
+  annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
+  input: z.strictObject({
+    pipeline: PIPELINE,
+    resources: z
+      .array(z.string().min(1))
+      .min(1)
+      .max(100)
+      .optional()
+      .describe("Only these resources of the source; all by default"),
+    rows_max: z.int().min(1).optional().describe("At most so many rows of each resource"),
+    wait_s: WAIT.default(20),
+    idempotency_key: z.string().min(1).max(200).optional().describe("Names this wish, for safe repetition"),
+    response_format: FORMAT,
+  }),
+  output: RUN,
+  async execute(input, context) {
+    const { run, repeated } = context.runs.start(context.workspace, {
+      pipeline: input.pipeline,
+      resources: input.resources,
+      rowsMax: input.rows_max,
+      idempotencyKey: input.idempotency_key,
+    });
+    const report = await waitFor(run, input.wait_s, context);
+    const shape =
+      report === undefined
+        ? goingOn(run, input.pipeline)
+        : runShape(report, input.response_format === "detailed");
+    return {
+      summary: `${repeated ? "Same run as before. " : ""}${runSummary(shape)}`,
+      data: shape,
+      next_steps: nextStepsOf(shape),
+    };
+  },
+});
+
+/** The report when the run ends in time. Cancels the run when the caller gives the call up. */
+async function waitFor(run: KnownRun, seconds: number, context: ToolContext): Promise<RunReport | undefined> {
+  if (run.report !== undefined) return run.report;
+  let done = 0;
+  let toldAt = 0;
+  run.onProgress = (event) => {
+    const now = Date.now();
+    if (now - toldAt < PROGRESS_EVERY_MS) return;
+    toldAt = now;
+    const total = [...run.rows.values()].reduce((sum, rows) => sum + rows, 0);
+    done = Math.max(done + 1, total);
+    context.progress(done, `${event.step}: ${event.rows} rows of ${event.table}`);
+  };
+  const onAbort = (): void => {
+    if (!context.isShuttingDown()) run.handle.cancel();
+  };
+  if (context.signal.aborted) onAbort();
+  context.signal.addEventListener("abort", onAbort, { once: true });
+  const timer = new AbortController();
+  try {
+    const late = sleep(seconds * 1000, undefined, { signal: timer.signal }).catch(() => undefined);
+    return await Promise.race([run.handle.done, late]);
+  } finally {
+    timer.abort();
+    context.signal.removeEventListener("abort", onAbort);
+    run.onProgress = undefined;
+  }
+}
+
+function goingOn(run: KnownRun, pipeline: string): RunShape {
+  const started = startOf(run.handle.runId);
+  return {
+    run_id: run.handle.runId,
+    pipeline,
+    status: "running",
+    started_at: started.toISOString(),
+    duration_ms: Math.max(0, Date.now() - started.getTime()),
+    rows: {},
+    packages: [],
+    warnings: [],
+  };
+}
+
+/** A run id begins with its start, in UTC. */
+function startOf(runId: string): Date {
+  const [, y, mo, d, h, mi, s] = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)/.exec(runId) ?? [];
+  return new Date(`${y}-${mo}-${d}T${h}:${mi}:${s}Z`);
+}
+
+function nextStepsOf(run: RunShape): NextStep[] {
+  if (run.status === "running") {
+    return [
+      { tool: "get_run", arguments: { run_id: run.run_id, wait_s: 30 }, why: "follow the run to its end" },
+    ];
+  }
+  if (run.status === "succeeded") {
+    return [
+      { tool: "get_schema", arguments: { pipeline: run.pipeline }, why: "see the tables that were loaded" },
+    ];
+  }
+  const steps: NextStep[] = [
+    {
+      tool: "get_run",
+      arguments: { run_id: run.run_id, response_format: "detailed" },
+      why: "read steps and log",
+    },
+  ];
+  if (run.packages.some((each) => each.status !== "loaded")) {
+    steps.push({ tool: "query_loads", arguments: { pipeline: run.pipeline }, why: "see what stays pending" });
+  }
+  return steps;
+}
+
+const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+const LOG_TAIL_BYTES = 256 * 1024;
+
+export const getRunTool = defineTool({
+  name: "get_run",
+  title: "Status and log of a run",
+  description:
+    "Tells how a run went or goes: status, rows per table, packages, warnings, the error with its hint, and the " +
+    "end of its log. Takes a run_id, or a pipeline for its newest run; wait_s waits for the end of one that is " +
+    "going on. After a failure, the error's hint and query_loads say what is left to do.",
+  mode: "read",
+  annotations: READS,
+  input: z.strictObject({
+    run_id: RUN_ID.optional(),
+    pipeline: PIPELINE.optional(),
+    wait_s: WAIT.default(0),
+    log_lines: z.int().min(0).max(500).default(20).describe("Newest lines of the log"),
+    log_level: z.enum(LOG_LEVELS).default("info").describe("Lines of this level and above"),
+    response_format: FORMAT,
+  }),
+  output: z.object({
+    run: RUN,
+    log: z.array(z.record(z.string(), z.unknown())),
+  }),
+  async execute(input, context) {
+    const { workspace } = context;
+    if (input.run_id === undefined && input.pipeline === undefined) {
+      throw new EngineError("ARGUMENTS_INVALID", "get_run needs a run_id or a pipeline.");
+    }
+    const runId = input.run_id ?? (await newestRunId(workspace, input.pipeline as string));
+    const report = await settled(runId, input.wait_s, input.pipeline, context);
+    const shape = runShape(report, input.response_format === "detailed");
+    const dir = join(new RunFolder(workspace.pipelineDir(report.pipeline_name)).dir, runId);
+    const log = await logTail(join(dir, "log.jsonl"), input.log_lines, input.log_level);
+    return { summary: runSummary(shape), data: { run: shape, log }, next_steps: nextStepsOf(shape) };
+  },
+});
+
+async function settled(
+  runId: string,
+  seconds: number,
+  pipeline: string | undefined,
+  { workspace, runs, signal }: ToolContext,
+): Promise<RunReport> {
+  const until = Date.now() + seconds * 1000;
+  while (true) {
+    const known = runs.get(runId);
+    if (known?.report !== undefined) return known.report;
+    let report: RunReport | undefined;
+    try {
+      report = await getRun(workspace, runId, pipeline);
+    } catch (error) {
+      // A run that has just begun has no trace yet.
+      if (known === undefined) throw error;
+    }
+    if (report !== undefined && report.status !== "running") return report;
+    if (Date.now() >= until || signal.aborted) {
+      if (report !== undefined) return report;
+      throw new EngineError("RUN_NOT_FOUND", `Run ${runId} has not written a trace yet.`, {
+        hint: "Ask again with wait_s.",
+        retry: "yes",
+      });
+    }
+    await sleep(200);
+  }
+}
+
+/** The newest lines at or above a level, from the last part of the file. */
+async function logTail(
+  path: string,
+  lines: number,
+  level: (typeof LOG_LEVELS)[number],
+): Promise<Record<string, unknown>[]> {
+  if (lines === 0 || !existsSync(path)) return [];
+  const file = await open(path, "r");
+  try {
+    const { size } = await file.stat();
+    const start = Math.max(0, size - LOG_TAIL_BYTES);
+    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(size - start), position: start });
+    const texts = buffer.subarray(0, bytesRead).toString("utf8").split("\n");
+    // The first line may be cut when the file is longer than what was read.
+    if (start > 0) texts.shift();
+    const wanted = LOG_LEVELS.indexOf(level);
+    const entries: Record<string, unknown>[] = [];
+    for (const text of texts) {
+      try {
+        const entry = JSON.parse(text) as Record<string, unknown>;
+        if (LOG_LEVELS.indexOf(entry.level as (typeof LOG_LEVELS)[number]) >= wanted) entries.push(entry);
+      } catch {
+        // An empty last line, or one that is being written.
+      }
+    }
+    return entries.slice(-lines);
+  } finally {
+    await file.close();
+  }
+}
+
+export const cancelRunTool = defineTool({
+  name: "cancel_run",
+  title: "Cancel a run",
+  description:
+    "Asks a run to stop, and ends its process when it does not within ten seconds. What was committed stays; " +
+    "the next run takes up what is pending and fetches the rest again. A run that has ended is answered as it is.",
+  mode: "run",
+  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+  input: z.strictObject({ run_id: RUN_ID, response_format: FORMAT }),
+  output: RUN,
+  async execute(input, { workspace, gates, runs }) {
+    gates.require("run", "Cancelling a run");
+    const known = runs.get(input.run_id);
+    if (known !== undefined && known.report === undefined) known.handle.cancel();
+    const report = known === undefined ? await cancelRun(workspace, input.run_id) : await known.handle.done;
+    const shape = runShape(report, input.response_format === "detailed");
+    return { summary: runSummary(shape), data: shape, next_steps: nextStepsOf(shape) };
+  },
+});

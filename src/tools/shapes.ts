@@ -1,0 +1,103 @@
+/** Parts of answers that several tools share. */
+
+import { z } from "zod";
+import type { ErrorEnvelope } from "../engine/errors.ts";
+import type { RunReport } from "../engine/report.ts";
+import { rowsTotal } from "./inspection.ts";
+
+export const ROWS = z.record(z.string(), z.number()).describe("Rows per table");
+
+export const ERROR = z.object({
+  code: z.string(),
+  message: z.string(),
+  hint: z.string(),
+  retry: z.string(),
+  details: z.record(z.string(), z.unknown()).optional(),
+  cause: z.object({ name: z.string(), message: z.string(), code: z.string().optional() }).optional(),
+});
+
+export const RUN_STATUS = z.enum(["running", "succeeded", "failed", "cancelled"]);
+
+export const RUN = z.object({
+  run_id: z.string(),
+  pipeline: z.string(),
+  status: RUN_STATUS,
+  started_at: z.string(),
+  finished_at: z.string().optional(),
+  duration_ms: z.number(),
+  /** Committed by this run. */
+  rows: ROWS,
+  packages: z.array(
+    z.object({
+      load_id: z.string(),
+      status: z.string(),
+      recovered: z.boolean(),
+      rows: ROWS,
+      schema_changes: z.number(),
+      error: ERROR.optional(),
+    }),
+  ),
+  steps: z
+    .array(
+      z.object({
+        step: z.string(),
+        load_id: z.string().optional(),
+        duration_ms: z.number(),
+        rows: ROWS,
+        bytes: z.number(),
+        error: ERROR.optional(),
+      }),
+    )
+    .optional(),
+  warnings: z.array(z.string()),
+  error: ERROR.optional(),
+});
+export type RunShape = z.infer<typeof RUN>;
+
+export function runShape(report: RunReport, detailed: boolean): RunShape {
+  return {
+    run_id: report.run_id,
+    pipeline: report.pipeline_name,
+    status: report.status,
+    started_at: report.started_at,
+    ...(report.finished_at === undefined ? {} : { finished_at: report.finished_at }),
+    duration_ms: report.duration_ms,
+    rows: report.rows,
+    packages: report.packages.map((each) => ({
+      load_id: each.load_id,
+      status: each.status,
+      recovered: each.recovered,
+      rows: each.rows,
+      schema_changes: each.schema_changes.length,
+      ...(each.error === undefined ? {} : { error: errorShape(each.error) }),
+    })),
+    ...(detailed
+      ? {
+          steps: report.steps.map((each) => ({
+            step: each.step,
+            ...(each.load_id === undefined ? {} : { load_id: each.load_id }),
+            duration_ms: each.duration_ms,
+            rows: each.rows,
+            bytes: each.bytes,
+            ...(each.error === undefined ? {} : { error: errorShape(each.error) }),
+          })),
+        }
+      : {}),
+    warnings: [...report.warnings],
+    ...(report.error === undefined ? {} : { error: errorShape(report.error) }),
+  };
+}
+
+export function errorShape(error: ErrorEnvelope): z.infer<typeof ERROR> {
+  return error;
+}
+
+/** A run in one line. */
+export function runSummary(run: RunShape): string {
+  const rows = `${rowsTotal(run.rows)} rows in ${Object.keys(run.rows).length} tables`;
+  const seconds = (run.duration_ms / 1000).toFixed(1);
+  if (run.status === "running")
+    return `Run ${run.run_id} of ${run.pipeline} is going on (${seconds} s so far).`;
+  const error = run.error === undefined ? "" : ` ${run.error.code}: ${run.error.message}`;
+  return `Run ${run.run_id} of ${run.pipeline} ${run.status} after ${seconds} s, ${rows} committed.${error}`;
+}

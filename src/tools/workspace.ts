@@ -1,0 +1,158 @@
+/**
+ * A workspace: the folder with loadwright.toml, its pipelines, secrets and working folders. Nothing here
+ * runs a user's code; that happens in the child process of a run.
+ */
+
+import { existsSync, readFileSync, realpathSync } from "node:fs";
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
+import type { Limits } from "../engine/context.ts";
+import type { Destination } from "../engine/destinations/destination.ts";
+import { duckdb } from "../engine/destinations/duckdb/duckdb.ts";
+import { EngineError } from "../engine/errors.ts";
+import type { Source } from "../engine/extract/resource.ts";
+import { didYouMean } from "../engine/nearest.ts";
+import { Pipeline } from "../engine/pipeline.ts";
+import { namingByName } from "../engine/schema/naming.ts";
+import { createSource } from "../sources/registry.ts";
+import { CONFIG_FILE, type PipelineConfig, parseConfig, type WorkspaceConfig } from "./config.ts";
+import { Secrets } from "./secrets.ts";
+
+export const WORKING_DIR = ".loadwright";
+
+export interface OpenedPipeline {
+  readonly config: PipelineConfig;
+  readonly pipeline: Pipeline;
+  /** Of this pipeline: knows what was resolved, and masks it. */
+  readonly secrets: Secrets;
+  /** Loads and calls the source's code: only in the child process of a run. */
+  readonly createSource: () => Promise<Source>;
+}
+
+/** The nearest folder at or above `start` with loadwright.toml; `explicit` is that folder or the file itself. */
+export function findWorkspace(start: string, explicit?: string): Workspace {
+  if (explicit !== undefined) {
+    const path = resolve(start, explicit);
+    const dir = basename(path) === CONFIG_FILE ? dirname(path) : path;
+    if (existsSync(join(dir, CONFIG_FILE))) return new Workspace(dir);
+    throw new EngineError("NO_WORKSPACE", `${dir} has no ${CONFIG_FILE}`, {
+      hint: `Run \`loadwright init ${explicit}\`, or pass the folder that holds ${CONFIG_FILE}.`,
+      details: { folder: dir },
+    });
+  }
+  for (let dir = resolve(start); ; dir = dirname(dir)) {
+    if (existsSync(join(dir, CONFIG_FILE))) return new Workspace(dir);
+    if (dirname(dir) === dir) break;
+  }
+  throw new EngineError("NO_WORKSPACE", `No ${CONFIG_FILE} in ${resolve(start)} or any folder above it`, {
+    details: { folder: resolve(start) },
+  });
+}
+
+export class Workspace {
+  /** Without symbolic links, so that "inside" can be decided. */
+  readonly dir: string;
+  readonly config: WorkspaceConfig;
+
+  constructor(dir: string) {
+    this.dir = realpathSync(dir);
+    this.config = parseConfig(readFileSync(join(this.dir, CONFIG_FILE), "utf8"), join(this.dir, CONFIG_FILE));
+  }
+
+  pipelineNames(): string[] {
+    return [...this.config.pipelines.keys()];
+  }
+
+  pipelineConfig(name: string): PipelineConfig {
+    const config = this.config.pipelines.get(name);
+    if (config !== undefined) return config;
+    const names = this.pipelineNames();
+    const known =
+      names.length === 0 ? `${CONFIG_FILE} names no pipelines.` : `There are: ${names.join(", ")}.`;
+    const guess = didYouMean(name, names);
+    throw new EngineError(
+      "PIPELINE_NOT_FOUND",
+      `There is no pipeline ${JSON.stringify(name)}. ${guess || known}`,
+      {
+        hint: `Use one of the names in ${CONFIG_FILE}, or add [pipelines.${name}] with its source.`,
+        details: { pipeline: name, pipelines: names },
+      },
+    );
+  }
+
+  /** Packages, state, runs and lock of a pipeline; need not exist. */
+  pipelineDir(name: string): string {
+    return join(this.dir, WORKING_DIR, "pipelines", this.pipelineConfig(name).name);
+  }
+
+  /** Folder of all runs of a pipeline; need not exist. */
+  runsDir(name: string): string {
+    return join(this.pipelineDir(name), "runs");
+  }
+
+  secrets(pipelineName?: string): Secrets {
+    return new Secrets({ workspaceDir: this.dir, pipelineName });
+  }
+
+  /** The destination of a pipeline, not opened. */
+  destination(name: string): Destination {
+    const pipeline = this.pipelineConfig(name);
+    const named = this.config.destinations.get(pipeline.destination);
+    return duckdb({ path: this.databasePath(pipeline), name: named?.name });
+  }
+
+  /** The schema in the database that a pipeline writes to, as the engine names it. */
+  dataset(name: string): string {
+    const written = this.pipelineConfig(name).dataset ?? `${name}_dataset`;
+    return namingByName("snake_case", this.destination(name).capabilities.identifierLengthMax).path(written);
+  }
+
+  /** The pipeline with its destination, without touching either the source's code or the destination. */
+  openPipeline(name: string, limits: Partial<Limits> = {}): OpenedPipeline {
+    const config = this.pipelineConfig(name);
+    const secrets = this.secrets(name);
+    const pipeline = new Pipeline({
+      name,
+      destination: this.destination(name),
+      dataset: this.dataset(name),
+      dir: this.pipelineDir(name),
+      limits: { ...config.limits, ...limits },
+    });
+    return {
+      config,
+      pipeline,
+      secrets,
+      createSource: () =>
+        createSource(config.source, {
+          config: config.config,
+          secrets: secrets.forSource(config.source),
+          workspaceDir: this.dir,
+        }),
+    };
+  }
+
+  /**
+   * An absolute path for one that a tool was given, refused with PATH_OUTSIDE when it leaves the workspace,
+   * also by way of a symbolic link.
+   */
+  inside(path: string): string {
+    const absolute = resolve(this.dir, path);
+    let existing = absolute;
+    while (!existsSync(existing) && dirname(existing) !== existing) existing = dirname(existing);
+    const real = join(realpathSync(existing), relative(existing, absolute));
+    const fromHere = relative(this.dir, real);
+    if (fromHere === ".." || fromHere.startsWith(".." + sep) || isAbsolute(fromHere)) {
+      throw new EngineError("PATH_OUTSIDE", `${path} is outside the workspace ${this.dir}`, {
+        details: { path, workspace: this.dir },
+      });
+    }
+    return real;
+  }
+
+  /** The default is one file per pipeline, or per named destination, beside loadwright.toml. */
+  databasePath(pipeline: PipelineConfig): string {
+    const destination = this.config.destinations.get(pipeline.destination);
+    const written =
+      destination?.path ?? `${destination === undefined ? pipeline.name : destination.name}.duckdb`;
+    return resolve(this.dir, written);
+  }
+}
