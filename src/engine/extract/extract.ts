@@ -42,8 +42,8 @@ export interface ExtractWork {
   /** Only these; undefined: all. */
   readonly resources?: readonly string[];
   readonly rowsMax?: number;
-  /** Changed in place: declared tables and hints. */
-  readonly schema: Schema;
+  /** Changed in place: declared tables and hints. `seal` may put a later form of it here. */
+  schema: Schema;
   readonly naming: NamingConvention;
   /** Changed in place: cursors and resource state. */
   readonly state: PipelineState;
@@ -179,7 +179,7 @@ class Extraction {
         groups.push(new Group(running));
       }
       if (running.loads && typeof running.resource.hints.tableName !== "function")
-        this.declare(running, staticTable(running.resource));
+        this.declareTable(running, staticTable(running.resource));
     }
     return groups;
   }
@@ -242,7 +242,7 @@ class Extraction {
   }
 
   /** Adds a resource's table to the schema, once per run. */
-  private declare(running: Running, tableName: string): string {
+  private declareTable(running: Running, tableName: string): string {
     const { schema, naming } = this.work;
     const name = naming.path(tableName);
     if (running.tables.has(name)) return name;
@@ -381,7 +381,7 @@ class Extraction {
     if (page instanceof JsonlPage) {
       if (this.needsObjects(running)) await this.linePage(running, page);
       else if (running.loads) {
-        const table = this.declare(running, staticTable(running.resource));
+        const table = this.declareTable(running, staticTable(running.resource));
         const rows = await this.writer!.writePage(table, page);
         this.count(running, table, rows, page.bytes.length);
       }
@@ -477,7 +477,7 @@ class Extraction {
   private async write(running: Running, rows: readonly Row[], guesses: JsonlPage["guesses"]): Promise<void> {
     const { tableName } = running.resource.hints;
     if (typeof tableName !== "function") {
-      await this.writeTo(running, this.declare(running, staticTable(running.resource)), rows, guesses);
+      await this.writeTo(running, this.declareTable(running, staticTable(running.resource)), rows, guesses);
       return;
     }
     const byTable = new Map<string, Row[]>();
@@ -488,7 +488,7 @@ class Extraction {
       else byTable.set(name, [row]);
     }
     for (const [name, group] of byTable)
-      await this.writeTo(running, this.declare(running, name), group, guesses);
+      await this.writeTo(running, this.declareTable(running, name), group, guesses);
   }
 
   private async writeTo(

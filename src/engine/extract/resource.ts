@@ -215,6 +215,10 @@ export class Source {
     return this.withEach((candidate) => (names.includes(candidate.name) ? candidate : undefined));
   }
 
+  withName(name: string): Source {
+    return name === this.name ? this : new Source({ ...this, name });
+  }
+
   /** Each resource replaced, or left out when `change` returns undefined. */
   withEach(change: (resource: Resource) => Resource | undefined): Source {
     const resources = this.resources.map(change).filter((kept) => kept !== undefined);

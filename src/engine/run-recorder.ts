@@ -1,0 +1,158 @@
+/** Builds the report of a run as it goes, and keeps trace.json up to date. */
+
+import type { RunContext, StepName } from "./context.ts";
+import { toEnvelope } from "./errors.ts";
+import { thisProcess } from "./package/process-identity.ts";
+import type { RunFolder } from "./package/trace.ts";
+import type { PackageReport, RunReport, RunStatus, StepReport } from "./report.ts";
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+export class RunRecorder {
+  readonly runId: string;
+  private readonly report: Mutable<RunReport>;
+  private readonly steps: StepReport[] = [];
+  private readonly packages = new Map<string, PackageReport>();
+  private readonly warnings: string[] = [];
+  private readonly folder: RunFolder;
+  private readonly context: RunContext;
+  private readonly startedAt: number;
+  private readonly onReport: (report: RunReport) => void;
+
+  constructor(
+    run: { runId: string; pipeline: string; dataset: string; destination: string },
+    folder: RunFolder,
+    context: RunContext,
+    onReport: (report: RunReport) => void,
+  ) {
+    this.runId = run.runId;
+    this.folder = folder;
+    this.context = context;
+    this.onReport = onReport;
+    this.startedAt = context.now();
+    this.report = {
+      run_id: run.runId,
+      pipeline_name: run.pipeline,
+      dataset_name: run.dataset,
+      destination: run.destination,
+      status: "running",
+      ...thisProcess(),
+      started_at: new Date(this.startedAt).toISOString(),
+      duration_ms: 0,
+      steps: this.steps,
+      packages: [],
+      rows: {},
+      warnings: this.warnings,
+    };
+  }
+
+  warn(message: string): void {
+    if (this.warnings.includes(message)) return;
+    this.warnings.push(message);
+    this.context.log("warn", "warning", { message });
+  }
+
+  /** Runs one step and records how long it took and what came of it. */
+  async step<T>(
+    step: StepName,
+    loadId: string | undefined,
+    run: (done: (rows: Readonly<Record<string, number>>, bytes: number) => void) => Promise<T>,
+  ): Promise<T> {
+    const startedAt = this.context.now();
+    let rows: Readonly<Record<string, number>> = {};
+    let bytes = 0;
+    let failure: unknown;
+    this.context.log("info", `${step}.started`, loadId ? { load_id: loadId } : {});
+    try {
+      return await run((gotRows, gotBytes) => {
+        rows = gotRows;
+        bytes = gotBytes;
+      });
+    } catch (error) {
+      failure = error;
+      throw error;
+    } finally {
+      await this.addStep(step, loadId, startedAt, rows, bytes, failure);
+    }
+  }
+
+  /** Records a step that ends now. */
+  async addStep(
+    step: StepName,
+    loadId: string | undefined,
+    startedAt: number,
+    rows: Readonly<Record<string, number>>,
+    bytes: number,
+    failure?: unknown,
+  ): Promise<void> {
+    const duration = Math.round(this.context.now() - startedAt);
+    const error = failure === undefined ? undefined : toEnvelope(failure);
+    const id = loadId ? { load_id: loadId } : {};
+    this.steps.push({
+      step,
+      ...id,
+      started_at: new Date(startedAt).toISOString(),
+      duration_ms: duration,
+      rows,
+      bytes,
+      ...(error ? { error } : {}),
+    });
+    this.context.log(error ? "error" : "info", `${step}.${error ? "failed" : "finished"}`, {
+      ...id,
+      duration_ms: duration,
+      rows,
+      ...(error ? { code: error.code } : {}),
+    });
+    await this.save();
+  }
+
+  /** Notes what became of a package; later notes on it are merged over earlier ones. */
+  package(report: Partial<PackageReport> & Pick<PackageReport, "load_id">): void {
+    const known = this.packages.get(report.load_id) ?? {
+      load_id: report.load_id,
+      schema_name: "",
+      status: "extracted",
+      recovered: false,
+      rows: {},
+      schema_changes: [],
+      resources: [],
+      warnings: [],
+    };
+    this.packages.set(report.load_id, { ...known, ...report });
+  }
+
+  current(): RunReport {
+    const rows: Record<string, number> = {};
+    for (const each of this.packages.values()) {
+      if (each.status !== "loaded") continue;
+      for (const [table, count] of Object.entries(each.rows)) rows[table] = (rows[table] ?? 0) + count;
+    }
+    return {
+      ...this.report,
+      duration_ms: Math.round(this.context.now() - this.startedAt),
+      peak_memory_bytes: process.resourceUsage().maxRSS * 1024,
+      packages: [...this.packages.values()],
+      rows,
+      warnings: [...this.warnings],
+      steps: [...this.steps],
+    };
+  }
+
+  async finish(status: Exclude<RunStatus, "running">, error?: unknown): Promise<RunReport> {
+    this.report.status = status;
+    this.report.finished_at = new Date(this.context.now()).toISOString();
+    if (error !== undefined) this.report.error = toEnvelope(error);
+    return this.save();
+  }
+
+  private async save(): Promise<RunReport> {
+    const report = this.current();
+    await this.folder.writeTrace(report);
+    this.onReport(report);
+    return report;
+  }
+
+  async begin(): Promise<void> {
+    await this.save();
+  }
+}
