@@ -129,7 +129,8 @@ function program(answer: (make: () => Promise<Answer>) => Promise<void>): Comman
 
   command(root, "mcp", "serve the tools to an AI agent over stdio", { json: false })
     .option("--allow <modes>", "besides reading: run, write, destructive, separated by commas", modes)
-    .action(async (options: CommonOptions & { allow?: readonly string[] }) => serve(options));
+    .option("--require-human", "destroy nothing that a person has not confirmed at the client")
+    .action(async (options: ServeOptions) => serve(options));
   return root;
 }
 
@@ -326,14 +327,27 @@ function print(stream: NodeJS.WriteStream, text: string): Promise<void> {
 }
 
 interface StdioModule {
-  serveStdio(options: { workspace?: string; allow: readonly string[] }): Promise<void>;
+  serveStdio(options: {
+    workspace?: string;
+    allow: readonly string[];
+    requireHuman?: boolean;
+  }): Promise<void>;
 }
 
-async function serve(options: CommonOptions & { allow?: readonly string[] }): Promise<void> {
+interface ServeOptions extends CommonOptions {
+  readonly allow?: readonly string[];
+  readonly requireHuman?: boolean;
+}
+
+async function serve(options: ServeOptions): Promise<void> {
   // loaded only here: no other command needs the MCP SDK
   const server = new URL(`./stdio${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
   const { serveStdio } = (await import(server.href)) as StdioModule;
-  await serveStdio({ workspace: options.workspace, allow: options.allow ?? [] });
+  await serveStdio({
+    workspace: options.workspace,
+    allow: options.allow ?? [],
+    requireHuman: options.requireHuman,
+  });
 }
 
 function packageVersion(): string {

@@ -214,6 +214,8 @@ export async function connect(
   const client = new Client({ name: "test", version: "1.0.0" }, options);
   prepare(client);
   await client.connect(transport);
+  // The client checks structured content against the output schemas that it has listed.
+  await client.listTools();
   return { client, transport, stderr: () => stderr, close: () => client.close() };
 }
 
