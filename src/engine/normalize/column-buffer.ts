@@ -113,7 +113,7 @@ export class ColumnBuffer {
   clear(from: number, to: number): void {
     this.bytes.fill(0, from * this.width, to * this.width);
     for (let row = from; row < to && (row & 7) !== 0; row++) this.valid[row >> 3]! &= ~(1 << (row & 7));
-    const aligned = Math.min(to, (from + 7) & ~7);
+    const aligned = (from + 7) & ~7;
     const end = (to + 7) >> 3;
     if (aligned >> 3 < end) this.valid.fill(0, aligned >> 3, end);
   }

@@ -9,7 +9,7 @@ import { decodeTyped, type JsonDoc } from "../interop/json.ts";
 import type { SchemaChange } from "../package/types.ts";
 import { type CoercedValue, coerce } from "../schema/coerce.ts";
 import { newTable, updateTable } from "../schema/merge.ts";
-import { isComplete, isNullable } from "../schema/tables.ts";
+import { hasSeenData, isComplete, isNullable, isSystemTable } from "../schema/tables.ts";
 import type { Column, DataType, Table } from "../schema/types.ts";
 import { detectIsoTimestamp, inferType } from "../schema/values.ts";
 import { type FlatRow, Flattener } from "./flatten.ts";
@@ -28,6 +28,7 @@ export class RowPath {
   /** Columns that had only nulls: table -> names. They get no column until a value arrives. */
   readonly nullOnly = new Map<string, Set<string>>();
   private readonly tables: NormalizeTables;
+  private readonly noted = new Set<string>();
   private guesses: ReadonlyMap<string, DataType> = new Map();
   private root = "";
 
@@ -145,13 +146,23 @@ export class RowPath {
     const partial: Table = isNew ? table : { ...table, columns: new Map() };
     for (const column of columns) partial.columns.set(column.name, column);
     updateTable(this.tables.schema, partial);
-    if (isNew)
+    this.note(table, columns);
+  }
+
+  /** Records what a reader of the schema would call a change: not dlt's own tables and columns. */
+  private note(table: Table, columns: readonly Column[]): void {
+    if (isSystemTable(table.name)) return;
+    // a declared table is in the schema before its first row
+    if (!hasSeenData(table) && !this.noted.has(table.name)) {
+      this.noted.add(table.name);
       this.changes.push({
         kind: "table_added",
         table: table.name,
         ...(table.parent ? { parent: table.parent } : {}),
       });
+    }
     for (const column of columns) {
+      if (column.name.startsWith("_dlt_")) continue;
       this.changes.push({
         kind: "column_added",
         table: table.name,
