@@ -100,7 +100,10 @@ export const ERRORS = {
   TIMEOUT: { retry: "after_fix", hint: "Narrow the query, or raise the time limit." },
   TABLE_NOT_FOUND: { retry: "after_fix", hint: "List the tables with get_schema." },
   NOT_ALLOWED: { retry: "after_fix", hint: "Start the server with the --allow flag that the message names." },
-  ARGUMENTS_INVALID: { retry: "after_fix", hint: "Correct the named arguments; see the tool's input schema." },
+  ARGUMENTS_INVALID: {
+    retry: "after_fix",
+    hint: "Correct the named arguments; see the tool's input schema.",
+  },
   BAD_CURSOR: { retry: "no", hint: "Start again without a cursor." },
 } as const satisfies Record<string, ErrorPolicy>;
 

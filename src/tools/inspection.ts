@@ -19,7 +19,7 @@ export interface Inspection {
 export function inspectionOf(workspace: Workspace, pipeline: string, signal?: AbortSignal): Inspection {
   const config = workspace.pipelineConfig(pipeline);
   const databasePath = workspace.databasePath(config);
-  const dataset = config.dataset ?? `${config.name}_dataset`;
+  const dataset = workspace.dataset(pipeline);
   return {
     config,
     store: new PackageStore(workspace.pipelineDir(pipeline), { boundary: () => {} }),

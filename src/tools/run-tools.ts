@@ -35,7 +35,7 @@ export const runPipeline = defineTool({
   description:
     "Extracts from the pipeline's source, normalizes and loads into its destination, in a process of its own. " +
     "Packages left over from an earlier run are loaded first. Waits up to wait_s, then answers the run_id; the " +
-    "run goes on and get_run follows it. rows_max takes a first look at a source; the cursor then moves only " +
+    "run goes on, get_run follows it and cancel_run stops it. rows_max takes a first look at a source; the cursor then moves only " +
     "over the rows taken. Calling again with the same idempotency_key answers the same run. Cancelling the " +
     "call while it waits cancels the run; what was committed stays. get_schema and query_data show the result.",
   mode: "run",

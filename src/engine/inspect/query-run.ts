@@ -19,12 +19,20 @@ export async function runGuarded(request: QueryRequest): Promise<ReadOnlyResult>
   const textRefusal = refusalOfText(request.sql);
   if (textRefusal !== undefined) throw refused(textRefusal);
   const startedAt = performance.now();
+  return onLockedConnection(request, (connection) => runOn(connection, request, startedAt));
+}
+
+/** A connection that can only read this one file, for as long as `work` takes. No statement is checked here. */
+export async function onLockedConnection<T>(
+  request: Pick<QueryRequest, "path" | "dataset" | "memoryBytesMax">,
+  work: (connection: DuckDBConnection) => Promise<T>,
+): Promise<T> {
   const instance = await openInstance(request);
   try {
     const connection = await instance.connect();
     try {
       await lockDown(connection, request);
-      return await runOn(connection, request, startedAt);
+      return await work(connection);
     } finally {
       connection.closeSync();
     }
@@ -33,7 +41,7 @@ export async function runGuarded(request: QueryRequest): Promise<ReadOnlyResult>
   }
 }
 
-async function openInstance(request: QueryRequest): Promise<DuckDBInstance> {
+async function openInstance(request: Pick<QueryRequest, "path" | "memoryBytesMax">): Promise<DuckDBInstance> {
   const options = {
     access_mode: "READ_ONLY",
     autoinstall_known_extensions: "false",
@@ -62,7 +70,7 @@ async function openInstance(request: QueryRequest): Promise<DuckDBInstance> {
   }
 }
 
-async function lockDown(connection: DuckDBConnection, request: QueryRequest): Promise<void> {
+async function lockDown(connection: DuckDBConnection, request: Pick<QueryRequest, "dataset">): Promise<void> {
   await connection.run("set timezone = 'UTC'");
   await connection.run("set temp_directory = ''");
   await connection.run("set max_temp_directory_size = '0KB'");
@@ -122,6 +130,8 @@ async function guard(connection: DuckDBConnection, sql: string): Promise<string>
     // With no statement at all the binding fails without a reason.
     const message = String(error instanceof Error ? error.message : error);
     if (/native callback/i.test(message)) throw refused("there is no statement in the text");
+    // IMPORT DATABASE reads its file while it is parsed: the lock-down has to come before any parsing.
+    if (/disabled by configuration/i.test(message)) throw refused("it would read files");
     throw new EngineError("QUERY_FAILED", message.replace(/^Failed to extract statements: /, ""));
   }
   // A dynamic PIVOT is rewritten by the parser into two statements, the first of which creates a type.
