@@ -697,19 +697,18 @@ function neverStored(name: string): Schema {
   return { ...newSchema(name), version: 0 };
 }
 
-/** Looking at a state makes it; one that stayed empty is not worth a new version. The live state keeps it. */
+/** Looking at a resource's state makes it; one that stayed empty is left out. The live state keeps it. */
 function withoutEmptyStates(state: PipelineState): PipelineState {
+  if (!state.sources) return state;
   const sources: NonNullable<PipelineState["sources"]> = {};
-  for (const [source, content] of Object.entries(state.sources ?? {})) {
+  for (const [source, content] of Object.entries(state.sources)) {
     const { resources, ...own } = content;
     const filled = Object.entries((resources ?? {}) as Record<string, object>).filter(
       ([, resource]) => Object.keys(resource).length > 0,
     );
-    const kept = filled.length > 0 ? { ...own, resources: Object.fromEntries(filled) } : own;
-    if (Object.keys(kept).length > 0) sources[source] = kept;
+    sources[source] = filled.length > 0 ? { ...own, resources: Object.fromEntries(filled) } : own;
   }
-  const { sources: _, ...rest } = state;
-  return Object.keys(sources).length > 0 ? { ...rest, sources } : rest;
+  return { ...state, sources };
 }
 
 function replacesData(schema: Schema, extracted: Extracted): boolean {

@@ -187,15 +187,21 @@ class Extraction {
   private makeRunning(resource: Resource, loads: boolean): Running {
     const { state, source, warn } = this.work;
     const { hints } = resource;
-    state.sources ??= {};
-    state.sources[source.name] ??= {};
-    const sourceState = state.sources[source.name]!;
+    const sourceState = (): Record<string, unknown> => {
+      state.sources ??= {};
+      state.sources[source.name] ??= {};
+      return state.sources[source.name]!;
+    };
     const resourceStates = (): Record<string, Record<string, unknown>> => {
-      sourceState.resources ??= {};
-      return sourceState.resources as Record<string, Record<string, unknown>>;
+      const own = sourceState();
+      own.resources ??= {};
+      return own.resources as Record<string, Record<string, unknown>>;
     };
     // a replaced table starts anew, and so does what its resource remembers
-    if (hints.writeDisposition === "replace" && sourceState.resources) delete resourceStates()[resource.name];
+    if (hints.writeDisposition === "replace") {
+      const own = sourceState();
+      if (own.resources) delete resourceStates()[resource.name];
+    }
     const ownState = (): Record<string, unknown> => {
       const all = resourceStates();
       all[resource.name] ??= {};
@@ -231,7 +237,7 @@ class Extraction {
           return ownState();
         },
         get sourceState() {
-          return sourceState;
+          return sourceState();
         },
         cursor: cursor?.view as ResourceContext["cursor"],
         signal,
