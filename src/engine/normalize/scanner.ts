@@ -440,23 +440,9 @@ export class Scanner {
         return true;
       }
       case "double": {
-        if (end === start || end - start > 15) return false;
-        const negative = bytes[start] === MINUS;
-        let mantissa = 0;
-        let dot = -1;
-        let at = negative ? start + 1 : start;
-        if (at === end) return false;
-        for (; at < end; at++) {
-          const byte = bytes[at]!;
-          if (byte === DOT && dot < 0) dot = at;
-          else if (byte >= ZERO && byte <= NINE) mantissa = mantissa * 10 + (byte - ZERO);
-          else return false;
-        }
-        const fractionDigits = dot < 0 ? 0 : end - dot - 1;
-        // "." and ".5" and "5." are Python's business
-        if (dot >= 0 && (fractionDigits === 0 || dot === (negative ? start + 1 : start))) return false;
-        const value = mantissa / POWERS[fractionDigits]!;
-        slot.cells.setFloat(row, negative ? -value : value);
+        const value = this.scanDecimal(start, end);
+        if (value === undefined) return false;
+        slot.cells.setFloat(row, value);
         return true;
       }
       case "bool": {
@@ -474,6 +460,26 @@ export class Scanner {
       default:
         return false;
     }
+  }
+
+  /** `-?digits[.digits]` as a double; other ways to write a number as text are Python's business. */
+  private scanDecimal(start: number, end: number): number | undefined {
+    const bytes = this.bytes;
+    const negative = bytes[start] === MINUS;
+    const from = negative ? start + 1 : start;
+    let mantissa = 0;
+    let dot = -1;
+    for (let at = from; at < end; at++) {
+      const byte = bytes[at]!;
+      if (byte === DOT && dot < 0) dot = at;
+      else if (byte >= ZERO && byte <= NINE) mantissa = mantissa * 10 + (byte - ZERO);
+      else return undefined;
+    }
+    const fractionDigits = dot < 0 ? 0 : end - dot - 1;
+    const digits = end - from - (dot < 0 ? 0 : 1);
+    if (digits === 0 || (dot >= 0 && (fractionDigits === 0 || dot === from))) return undefined;
+    const value = digits <= 15 ? mantissa / POWERS[fractionDigits]! : Number(bytes.latin1Slice(from, end));
+    return negative ? -value : value;
   }
 
   /** Marked datetimes and decimals are common where a source yields typed rows; others take the row path. */
