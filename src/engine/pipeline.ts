@@ -248,6 +248,7 @@ export class Pipeline {
       return recorder.finish("failed", error);
     }
     try {
+      context.boundary("run:locked");
       await recorder.begin();
       await work({ context, recorder, options });
       return await recorder.finish("succeeded");
@@ -261,6 +262,7 @@ export class Pipeline {
       const known = error instanceof EngineError ? error.withDetails({ pipeline: this.name }) : error;
       return await recorder.finish("failed", known);
     } finally {
+      context.boundary("run:finished");
       lock.release();
       await this.runs.pruneRuns(RUNS_KEPT);
     }
@@ -282,6 +284,7 @@ export class Pipeline {
       return await use(session);
     } finally {
       await session.close();
+      context.boundary("session:closed");
     }
   }
 
@@ -301,6 +304,9 @@ export class Pipeline {
   private async recover(run: Run): Promise<void> {
     const store = this.store(run.context);
     const discarded = await store.discardUnfinished();
+    // what a killed load had spilled to disk
+    await rm(join(this.dir, "scratch"), { recursive: true, force: true });
+    run.context.boundary("recover:discarded");
     for (const loadId of [...discarded.extracting, ...discarded.normalizing]) {
       run.context.log("info", "package.unfinished_discarded", { load_id: loadId });
     }
@@ -315,6 +321,7 @@ export class Pipeline {
     await this.withSession(run.context, async (session) => {
       for (const each of normalized) {
         if (!(await session.isCommitted(each.load_id))) continue;
+        run.context.boundary("recover:committed");
         const manifest = await store.readManifest(each);
         await store.markLoaded(each.load_id, new Date(run.context.now()));
         run.recorder.package({
@@ -345,8 +352,11 @@ export class Pipeline {
         run.recorder.warn(
           `Dataset ${this.dataset} is not at the destination any more: state and schemas kept here are void, and everything is fetched anew.`,
         );
-        await rm(join(this.dir, "state.json"), { force: true });
+        // the state last: while it is there, this is done again after a crash
         await rm(join(this.dir, "schemas"), { recursive: true, force: true });
+        run.context.boundary("void:schemas");
+        await rm(join(this.dir, "state.json"), { force: true });
+        run.context.boundary("void:state");
       }
       return { restored: false, state_version: 0, schemas: [] };
     }
