@@ -52,7 +52,7 @@ export const ERRORS = {
   SCHEMA_ENGINE_NEWER: { retry: "after_fix", hint: "Upgrade loadwright: a newer engine wrote this schema." },
   NAME_COLLISION: {
     retry: "after_fix",
-    hint: 'Rename one of the fields in a map() step, or set on_collision = "suffix".',
+    hint: "Rename one of the fields in a map() step.",
   },
   CONTRACT_VIOLATION: { retry: "after_fix", hint: "Relax the contract, or correct the data." },
   TYPE_CHANGE_REFUSED: {

@@ -712,11 +712,14 @@ function withoutEmptyStates(state: PipelineState): PipelineState {
   if (!state.sources) return state;
   const sources: NonNullable<PipelineState["sources"]> = {};
   for (const [source, content] of Object.entries(state.sources)) {
-    const { resources, ...own } = content;
-    const filled = Object.entries((resources ?? {}) as Record<string, object>).filter(
+    if (!content.resources) {
+      sources[source] = content;
+      continue;
+    }
+    const filled = Object.entries(content.resources as Record<string, object>).filter(
       ([, resource]) => Object.keys(resource).length > 0,
     );
-    sources[source] = filled.length > 0 ? { ...own, resources: Object.fromEntries(filled) } : own;
+    sources[source] = { ...content, resources: Object.fromEntries(filled) };
   }
   return { ...state, sources };
 }

@@ -33,8 +33,19 @@ function missingFeature(golden: GoldenCase): string | undefined {
   return undefined;
 }
 
+/** Cases where we decided otherwise; each has a test of its own elsewhere, or a reason in docs/decisions.md. */
+const DECIDED_OTHERWISE = new Map([
+  ["naming/symbols", "two fields of one row in one column: dlt lets the later win, we refuse (defect 16)"],
+  [
+    "state/two_sources",
+    "the state row goes with the rows whose cursors it holds, not into the default schema's package",
+  ],
+]);
+
 const all = goldenCases();
-const supported = all.filter((golden) => !missingFeature(golden) && golden.defect === undefined);
+const supported = all.filter(
+  (golden) => !missingFeature(golden) && golden.defect === undefined && !DECIDED_OTHERWISE.has(golden.file),
+);
 
 it("has at least sixty cases that the engine is held to", () => {
   expect(supported.length).toBeGreaterThanOrEqual(60);

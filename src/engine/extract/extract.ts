@@ -128,6 +128,7 @@ class Extraction {
   private openedAt = 0;
   private readonly startedAt: number;
   private lastProgress = 0;
+  private readonly declaredTables = new Set<string>();
   private readonly tableCounts = new Map<string, { rows: number; bytes: number }>();
 
   constructor(work: ExtractWork, context: RunContext) {
@@ -262,6 +263,9 @@ class Extraction {
     const name = naming.path(tableName);
     if (running.tables.has(name)) return name;
     running.tables.add(name);
+    // of several resources that fill one table the first one declares it, as in dlt
+    if (this.declaredTables.has(name)) return name;
+    this.declaredTables.add(name);
     updateTable(schema, tableFromHints(running.resource, name, naming), { declared: true });
     return name;
   }

@@ -12,6 +12,7 @@ const BUFFER_BYTES = 1 << 20;
 const LF = 0x0a;
 
 type Guesses = Readonly<Record<string, DataType>>;
+type Origin = NonNullable<JsonlPage["origin"]>;
 
 interface OpenJob {
   readonly file: string;
@@ -28,7 +29,7 @@ export class JobWriter {
   private readonly jobBytesMax: number;
   private readonly open = new Map<string, OpenJob>();
   private readonly closing: Promise<void>[] = [];
-  private text: string[] = [];
+  private last: Promise<void> = Promise.resolve();
 
   constructor(dir: string, jobBytesMax: number) {
     this.dir = dir;
@@ -39,17 +40,18 @@ export class JobWriter {
   async writeRows(table: string, rows: readonly unknown[], guesses?: Guesses): Promise<number> {
     let written = 0;
     let length = 0;
+    let lines: string[] = [];
     const flush = async (): Promise<void> => {
-      const bytes = Buffer.from(this.text.join(""), "utf8");
-      const count = this.text.length;
-      this.text = [];
+      const bytes = Buffer.from(lines.join(""), "utf8");
+      const count = lines.length;
+      lines = [];
       length = 0;
       written += bytes.length;
       await this.append(table, bytes, count, guesses, undefined);
     };
     for (const row of rows) {
       const line = typedJson(row) + "\n";
-      this.text.push(line);
+      lines.push(line);
       length += line.length;
       if (length >= BUFFER_BYTES) await flush();
     }
@@ -64,12 +66,25 @@ export class JobWriter {
     return rows;
   }
 
-  private async append(
+  /** One write at a time: resources that run side by side may fill the same table. */
+  private append(
     table: string,
     bytes: Uint8Array,
     rows: number,
     guesses: Guesses | undefined,
-    origin: { readonly file: string; readonly line: number } | undefined,
+    origin: Origin | undefined,
+  ): Promise<void> {
+    const write = this.last.then(() => this.write(table, bytes, rows, guesses, origin));
+    this.last = write.catch(() => {});
+    return write;
+  }
+
+  private async write(
+    table: string,
+    bytes: Uint8Array,
+    rows: number,
+    guesses: Guesses | undefined,
+    origin: Origin | undefined,
   ): Promise<void> {
     let job = this.open.get(table);
     // guesses belong to a whole job
