@@ -316,9 +316,16 @@ export class Pipeline {
   /** The load id in `_dlt_loads` is what says that a package was committed; the folder may lag behind. */
   private async finishCommitted(run: Run): Promise<void> {
     const store = this.store(run.context);
+    if ((await store.pendingPackages()).length === 0) return;
     const normalized = await store.list("normalized");
-    if (normalized.length === 0) return;
     await this.withSession(run.context, async (session) => {
+      if (await this.isVoid(session)) {
+        const { packages } = await store.dropPending();
+        run.recorder.warn(
+          `${packages.length} pending packages were dropped: they build on rows that went with dataset ${this.dataset}.`,
+        );
+        return;
+      }
       for (const each of normalized) {
         if (!(await session.isCommitted(each.load_id))) continue;
         run.context.boundary("recover:committed");
@@ -342,13 +349,21 @@ export class Pipeline {
     );
   }
 
+  /** Was the dataset loaded from here, and then dropped by somebody? */
+  private async isVoid(session: DestinationSession): Promise<boolean> {
+    const store = this.store();
+    if ((await store.committedState()) === undefined || (await store.list("loaded")).length === 0)
+      return false;
+    return !(await session.exists());
+  }
+
   /** The destination is the authority: what it has that is not older than what is here is taken. */
   private async syncWith(run: Run, session: DestinationSession): Promise<SyncResult> {
     const store = this.store(run.context);
     const localText = await store.committedState();
     const local = localText === undefined ? undefined : stateFromText(localText);
     if (!(await session.exists())) {
-      if (local && (await store.list("loaded")).length > 0) {
+      if (await this.isVoid(session)) {
         run.recorder.warn(
           `Dataset ${this.dataset} is not at the destination any more: state and schemas kept here are void, and everything is fetched anew.`,
         );
