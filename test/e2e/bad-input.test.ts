@@ -179,10 +179,13 @@ describe("a CSV file", () => {
     expect(error).toMatchObject({ code: "FILE_FORMAT", details: { line: 2 } });
   });
 
-  it("with two columns of one name is refused with the name", async () => {
-    const error = await refused("b.csv", "id,name,name\n2,two,zwei\n", fixed);
-    expect(error.code).toMatch(/^(FILE_FORMAT|NAME_COLLISION)$/);
-    expect(error.message).toMatch(/b\.csv.*name/);
+  it("with two columns of one name keeps both, numbers the later one and reports it", async () => {
+    write("a.csv", "id,name,name\n1,one,eins\n");
+    const report = await succeeded();
+    expect(report.warnings.join()).toMatch(/a\.csv.*name/);
+    expect(await query("select name, name_1 from shop_data.files")).toEqual([
+      { name: "one", name_1: "eins" },
+    ]);
   });
 
   it("with a quote that never closes is refused", async () => {
@@ -212,11 +215,11 @@ describe("compressed and other files", () => {
     expect(report.error!.message).toContain("nowhere");
   });
 
-  it("a path that is a file instead of a folder is named", async () => {
+  it("a path that is a file instead of a folder is that one file", async () => {
     write("a.jsonl", GOOD);
-    const report = await run({ path: join(dir, "in", "a.jsonl") });
-    expect(report.error?.code).toMatch(/^(FILE_NOT_FOUND|CONFIG_INVALID)$/);
-    expect(report.error!.message).toContain("a.jsonl");
+    write("b.jsonl", GOOD);
+    await succeeded({ path: join(dir, "in", "a.jsonl") });
+    expect(await query("select count(*) as n from shop_data.files")).toEqual([{ n: "1" }]);
   });
 
   it("a folder whose name is that of a file is passed over", async () => {
