@@ -1,6 +1,6 @@
 /** A long load that stops in the middle goes on where it stopped. */
 
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -12,6 +12,7 @@ import {
   resource,
   Source,
 } from "../../src/engine/index.ts";
+import { filesystemResources } from "../../src/sources/filesystem/resources.ts";
 import { pipelineIn, withDatabase } from "../support/crash-scenarios.ts";
 
 const PAGE = 10;
@@ -143,6 +144,38 @@ describe.each<[string, ResourceHints]>([
     expect(Math.max(...sizes)).toBeLessThan(3 * packageBytes);
     expect(bytesIn(join(dir, "work", "loaded"))).toBeLessThan(10 * packageBytes);
     expect(await loaded()).toEqual(upTo(ROWS));
+  });
+});
+
+describe("a backfill of files", () => {
+  const files = (hints: Record<string, unknown> = {}) => {
+    const config = { path: join(dir, "in"), glob: "*.jsonl", resources: { events: hints } };
+    return new Source({ name: "shop", resources: filesystemResources(config) });
+  };
+  const file = (number: number, last = "") => {
+    const lines = upTo(PAGE).map((i) => JSON.stringify({ id: number * PAGE + i, tags: [number * PAGE + i] }));
+    writeFileSync(join(dir, "in", `${number}.jsonl`), `${lines.join("\n")}\n${last}`);
+  };
+
+  it("keeps the files before a bad one and goes on at it", async () => {
+    mkdirSync(join(dir, "in"));
+    for (let number = 0; number < 6; number++) file(number, number === 4 ? '{"id":' : "");
+    const report = await run(files());
+    expect(report.error).toMatchObject({ code: "FILE_FORMAT", details: { line: PAGE + 1 } });
+    expect(await loaded()).toEqual(upTo(4 * PAGE));
+    file(4);
+    const next = await run(files());
+    expect(next.error).toBeUndefined();
+    expect(next.rows.events).toBe(2 * PAGE);
+    expect(await loaded()).toEqual(upTo(6 * PAGE));
+  });
+
+  it("with a merge key is one package: a key may be in several files", async () => {
+    mkdirSync(join(dir, "in"));
+    for (let number = 0; number < 6; number++) file(number);
+    const report = await run(files({ write_disposition: "merge", merge_key: "id" }));
+    expect(report.packages.length).toBe(1);
+    expect(await loaded()).toEqual(upTo(6 * PAGE));
   });
 });
 
