@@ -1,0 +1,16 @@
+import { readFileSync } from "node:fs";
+
+/** The last line of a contender: peak resident memory of this process, and what else it wants to tell. */
+export function printPeak(steps: Readonly<Record<string, number>> = {}): void {
+  const high = /^VmHWM:\s+(\d+) kB/m.exec(statusOfThisProcess())?.[1];
+  const kilobytes = high === undefined ? process.resourceUsage().maxRSS : Number(high);
+  console.log(JSON.stringify({ peak_mb: Math.round(kilobytes / 1024), steps }));
+}
+
+function statusOfThisProcess(): string {
+  try {
+    return readFileSync("/proc/self/status", "utf8");
+  } catch {
+    return "";
+  }
+}
