@@ -11,6 +11,8 @@ export type Contender = "loadwright" | "duckdb" | "dlt";
 
 export interface Measured {
   readonly seconds: number;
+  /** User and system time of all threads: what a busy machine does not blur. */
+  readonly cpuSeconds: number;
   readonly peakMb: number;
   /** Milliseconds of each step, of contenders that tell. */
   readonly steps: Readonly<Record<string, number>>;
@@ -33,10 +35,11 @@ export async function measure(contender: Contender, load: Case, file: string): P
     const seconds = (performance.now() - started) / 1000;
     const told = JSON.parse(output.trim().split("\n").at(-1) ?? "") as {
       peak_mb: number;
+      cpu_seconds: number;
       steps: Record<string, number>;
     };
     const checksums = await checksumsOf(load, database, contender === "duckdb" ? "main" : "bench");
-    return { seconds, peakMb: told.peak_mb, steps: told.steps, checksums };
+    return { seconds, cpuSeconds: told.cpu_seconds, peakMb: told.peak_mb, steps: told.steps, checksums };
   } finally {
     rmSync(temporary, { recursive: true });
   }

@@ -24,6 +24,7 @@ interface Result {
   readonly contender: Contender;
   readonly rows: number;
   readonly seconds: number;
+  readonly cpuSeconds: number;
   readonly rowsPerSecond: number;
   readonly peakMb: number;
   readonly runs: readonly Omit<Measured, "checksums">[];
@@ -45,20 +46,21 @@ const chosen = CASES.filter(({ name }) => values.only === undefined || values.on
 if (chosen.length === 0) throw new Error(`There are the cases ${CASES.map(({ name }) => name).join(", ")}.`);
 
 const table = new Table({
-  head: ["case", "who", "rows", "seconds", "rows/s", "peak MB", "of DuckDB", "times dlt"],
-  colAligns: ["left", "left", "right", "right", "right", "right", "right", "right"],
+  head: ["case", "who", "rows", "seconds", "CPU s", "rows/s", "peak MB", "of DuckDB", "times dlt"],
+  colAligns: ["left", "left", "right", "right", "right", "right", "right", "right", "right"],
   style: { head: [], border: [] },
 });
 for (const load of chosen) {
   const results = await compare(load);
   const rate = (name: Contender): number | undefined =>
     results.find(({ contender }) => contender === name)?.rowsPerSecond;
-  for (const { contender, rows, seconds, rowsPerSecond, peakMb } of results) {
+  for (const { contender, rows, seconds, cpuSeconds, rowsPerSecond, peakMb } of results) {
     table.push([
       load.name,
       contender,
       rows,
       seconds.toFixed(2),
+      cpuSeconds.toFixed(2),
       Math.round(rowsPerSecond),
       peakMb,
       ratio(rowsPerSecond, rate("duckdb")),
@@ -90,9 +92,9 @@ async function compare(load: Case): Promise<Result[]> {
   for (let run = 0; run < runs; run++) {
     for (const [contender, list] of measured) {
       list.push(await measure(contender, load, contender === "dlt" ? dltFile : file));
-      const { seconds, peakMb, steps } = list.at(-1)!;
+      const { seconds, cpuSeconds, peakMb, steps } = list.at(-1)!;
       console.error(
-        `${load.name} ${contender} ${seconds.toFixed(2)} s, ${peakMb} MB ${JSON.stringify(steps)}`,
+        `${load.name} ${contender} ${seconds.toFixed(2)} s, CPU ${cpuSeconds.toFixed(2)} s, ${peakMb} MB ${JSON.stringify(steps)}`,
       );
     }
   }
@@ -112,15 +114,18 @@ async function compare(load: Case): Promise<Result[]> {
       contender,
       rows: loaded,
       seconds,
+      cpuSeconds: median(list.map((each) => each.cpuSeconds)),
       rowsPerSecond: loaded / seconds,
       peakMb: Math.max(...list.map((each) => each.peakMb)),
-      runs: list.map(({ seconds, peakMb, steps }) => ({ seconds, peakMb, steps })),
+      runs: list.map(({ checksums: _, ...run }) => run),
     };
   });
 }
 
 function median(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[numbers.length >> 1]!;
+  const sorted = numbers.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
 function ratio(rate: number, other: number | undefined): string {
