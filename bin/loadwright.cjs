@@ -22,8 +22,8 @@ var fs = require("node:fs");
 var path = require("node:path");
 var url = require("node:url");
 var root = path.join(__dirname, "..");
-// In a checkout the sources run as they are; the published package has only dist.
-var built = path.join(root, "dist", "tools", "cli.js");
-var entry = fs.existsSync(built) ? built : path.join(root, "src", "tools", "cli.ts");
+// In a checkout the sources run as they are, even beside an old build; the published package has only dist.
+var source = path.join(root, "src", "tools", "cli.ts");
+var entry = fs.existsSync(source) ? source : path.join(root, "dist", "tools", "cli.js");
 
 require("./start.cjs")(url.pathToFileURL(entry).href);

@@ -199,15 +199,30 @@ export class Pipeline {
   /**
    * Drops a pending package and all later ones, or all of them. Their cursors go with them, so their rows are
    * fetched again; a backup is kept. A package that turns out to be committed already is finished instead.
+   * With `expected`, the load ids somebody agreed to, nothing is dropped when others would be.
    */
-  async dropPending(from?: string, options: RunOptions = {}): Promise<DropPlan> {
+  async dropPending(
+    from?: string,
+    options: RunOptions & { readonly expected?: readonly string[] } = {},
+  ): Promise<DropPlan> {
     let plan: DropPlan | undefined;
     const report = await this.locked(options, "drop_pending_packages", async (run) => {
       const store = this.store(run.context);
       await store.discardUnfinished();
       await this.finishCommitted(run);
-      plan = await this.planDrop(from);
+      const found = await this.planDrop(from);
+      const ids = found.packages.map((each) => each.load_id);
+      if (options.expected && ids.join() !== options.expected.join()) {
+        throw new EngineError(
+          "CONFIRM_EXPIRED",
+          `The pending packages of ${this.name} are others than when the drop was planned.`,
+          {
+            details: { pipeline: this.name, planned: options.expected, load_ids: ids },
+          },
+        );
+      }
       await store.dropPending(from);
+      plan = found;
     });
     if (!plan || report.status !== "succeeded") throw reportError(report);
     return plan;
@@ -222,8 +237,9 @@ export class Pipeline {
   ): Promise<RunReport> {
     const started = Date.now();
     const runId = options.runId ?? newRunId(started);
+    const mask = options.mask ?? ((value) => value);
     const log: RunContext["log"] = (level, event, fields = {}) => {
-      this.runs.appendLog(runId, { time: new Date().toISOString(), level, event, ...fields });
+      this.runs.appendLog(runId, mask({ time: new Date().toISOString(), level, event, ...fields }));
       options.log?.(level, event, fields);
     };
     const context: RunContext = {
@@ -239,7 +255,7 @@ export class Pipeline {
       { runId, pipeline: this.name, dataset: this.dataset, destination: this.destination.displayName },
       this.runs,
       context,
-      options.onReport ?? (() => {}),
+      { mask, onReport: options.onReport ?? (() => {}) },
     );
     let lock: ReturnType<typeof acquireLock>;
     try {

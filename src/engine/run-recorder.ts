@@ -8,6 +8,12 @@ import type { PackageReport, RunReport, RunStatus, StepReport } from "./report.t
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
+export interface RecorderOutput {
+  /** Takes secrets out of everything that is written or handed on. */
+  readonly mask: <T>(value: T) => T;
+  readonly onReport: (report: RunReport) => void;
+}
+
 export class RunRecorder {
   readonly runId: string;
   private readonly report: Mutable<RunReport>;
@@ -17,18 +23,18 @@ export class RunRecorder {
   private readonly folder: RunFolder;
   private readonly context: RunContext;
   private readonly startedAt: number;
-  private readonly onReport: (report: RunReport) => void;
+  private readonly output: RecorderOutput;
 
   constructor(
     run: { runId: string; pipeline: string; dataset: string; destination: string },
     folder: RunFolder,
     context: RunContext,
-    onReport: (report: RunReport) => void,
+    output: RecorderOutput,
   ) {
     this.runId = run.runId;
     this.folder = folder;
     this.context = context;
-    this.onReport = onReport;
+    this.output = output;
     this.startedAt = context.now();
     this.report = {
       run_id: run.runId,
@@ -146,9 +152,9 @@ export class RunRecorder {
   }
 
   private async save(): Promise<RunReport> {
-    const report = this.current();
+    const report = this.output.mask(this.current());
     await this.folder.writeTrace(report);
-    this.onReport(report);
+    this.output.onReport(report);
     return report;
   }
 

@@ -220,6 +220,27 @@ function short(value: unknown): string {
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
 
+export interface QueriedRows {
+  readonly columns: readonly { readonly name: string; readonly type: string }[];
+  readonly rows: readonly (readonly unknown[])[];
+}
+
+const NUMERIC = /^(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT|U\w*INT\w*|FLOAT|DOUBLE|DECIMAL.*)$/;
+
+export function renderRows({ columns, rows }: QueriedRows, summary: string): string {
+  const right = columns.flatMap(({ type }, index) => (NUMERIC.test(type) ? [index] : []));
+  const cells = rows.map((row) =>
+    row.map((value) =>
+      value === null ? "" : typeof value === "object" ? JSON.stringify(value) : String(value),
+    ),
+  );
+  return `${table(
+    columns.map(({ name }) => name),
+    cells,
+    right,
+  )}\n${summary}`;
+}
+
 function table(
   head: readonly string[],
   rows: readonly (readonly string[])[],

@@ -10,11 +10,13 @@ import type { DropPlan } from "../engine/pipeline-options.ts";
 import { progressView, silentView } from "./cli-progress.ts";
 import {
   number,
+  type QueriedRows,
   renderDropPlan,
   renderError,
   renderInfo,
   renderList,
   renderPackages,
+  renderRows,
   renderRun,
   renderTrace,
 } from "./cli-render.ts";
@@ -140,6 +142,12 @@ function program(answer: (make: () => Promise<Answer>) => Promise<void>): Comman
       answer(() => OPERATIONS[operation](workspaceOf(options), name, options)),
     );
 
+  command(root, "query <pipeline> <sql>", "read what was loaded: one SELECT, checked and read-only")
+    .option("--limit <rows>", "at most so many rows", positive)
+    .action((pipeline: string, sql: string, options: CommonOptions & { limit?: number }) =>
+      answer(() => query(pipeline, sql, options)),
+    );
+
   command(root, "tool [name] [input]", "the agent's tools: list them, or call one with JSON")
     .option("--yes", "confirm what the tool asks")
     .action((name: string | undefined, input: string | undefined, options: ToolOptionsOfCommand) =>
@@ -231,6 +239,16 @@ async function tool(name: string | undefined, input: string, options: ToolOption
   return { ...rest, summary, text: toJson(envelope, 2) };
 }
 
+async function query(
+  pipeline: string,
+  sql: string,
+  options: CommonOptions & { limit?: number },
+): Promise<Answer> {
+  const input = { pipeline, sql, ...(options.limit === undefined ? {} : { limit: options.limit }) };
+  const answer = await tool("query_data", JSON.stringify(input), options);
+  return { ...answer, text: renderRows(answer.data as QueriedRows, answer.summary) };
+}
+
 const OPERATIONS: Record<
   PipelineOperation,
   (workspace: Workspace, name: string, options: PipelineOptionsOfCommand) => Promise<Answer>
@@ -296,7 +314,9 @@ const OPERATIONS: Record<
     if (!options.yes && !(await confirmed(plan, options))) {
       return { summary: "nothing was dropped", data: { dropped: false, plan }, text: "Nothing was dropped." };
     }
-    const dropped = await pipeline.dropPending(options.from);
+    const dropped = await pipeline.dropPending(options.from, {
+      expected: plan.packages.map((each) => each.load_id),
+    });
     const summary = `${name}: ${dropped.packages.length} pending packages dropped, kept in ${dropped.backup}`;
     return {
       summary,

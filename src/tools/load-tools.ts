@@ -198,7 +198,9 @@ export const dropPendingPackages = defineTool({
         ],
       };
     }
-    await carryOut(context, () => pipeline.dropPending(input.from_load_id));
+    await carryOut(context, () =>
+      pipeline.dropPending(input.from_load_id, { expected: plan.packages.map((each) => each.load_id) }),
+    );
     return {
       summary: `Dropped ${what}. A backup is in ${plan.backup}.`,
       data: { status: "dropped" as const, ...data },
