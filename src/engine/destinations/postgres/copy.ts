@@ -54,9 +54,10 @@ export async function copyFiles(
     const rows = await sink.end();
     return { rows, nulsRemoved: encoder.nulsRemoved() };
   } catch (error) {
+    // What the server said is why the writing failed; what it says to our giving up is not.
+    const reason = sink.failure ?? error;
     await sink.abort();
-    // What the server said first is why the writing failed.
-    throw sink.failure ?? error;
+    throw reason;
   }
 }
 
