@@ -11,7 +11,7 @@ const FILES: Readonly<Record<string, string>> = {
 
 [pipelines.example]
 source = "example"
-dataset = "example"
+dataset = "solar_system"
 description = "Three planets, to see a load from end to end"
 
 # [pipelines.example.config]   # handed to the source as \`config\`
