@@ -11,7 +11,6 @@ import {
   accessSync,
   chmodSync,
   chownSync,
-  cpSync,
   existsSync,
   mkdtempSync,
   readdirSync,
@@ -175,7 +174,9 @@ function runnable(bin: string, user: User, folder: string): string {
   const tried = spawnSync(join(bin, "postgres"), ["--version"], { ...user, cwd: folder });
   if (tried.status === 0) return bin;
   const copy = join(folder, "native");
-  cpSync(dirname(bin), copy, { recursive: true, verbatimSymlinks: false, dereference: true });
+  execFileSync("cp", ["-RL", dirname(bin), copy]);
+  addLinks(copy);
+  if (user.uid !== undefined && user.gid !== undefined) spawnSync("chmod", ["-R", "a+rX", copy]);
   return join(copy, "bin");
 }
 
