@@ -10,7 +10,7 @@ import { formatJobName, newFileId } from "../package/job-name.ts";
 import type { JobInfo, SchemaChange } from "../package/types.ts";
 import type { NamingConvention } from "../schema/naming.ts";
 import { completeColumns, hasSeenData, isComplete, isNullable } from "../schema/tables.ts";
-import type { Schema, Table } from "../schema/types.ts";
+import type { ContractMode, Schema, Table } from "../schema/types.ts";
 import { lineBlocks } from "./line-blocks.ts";
 import { type RejectedCount, RejectedRows } from "./rejected.ts";
 import { RowPath } from "./row-path.ts";
@@ -34,6 +34,8 @@ export interface NormalizeWork {
   readonly to: string;
   /** Keep what contracts discard in the table `_loadwright_rejected`; else it is only counted. */
   readonly keepRejected?: boolean;
+  /** Tables that their contract keeps out of the schema. */
+  readonly refusedTables?: Readonly<Record<string, ContractMode>>;
   /** Columns that had only nulls become text columns. */
   readonly keepNullColumns?: boolean;
   /** Declared tables to be made although no row has come for them. */
@@ -55,7 +57,7 @@ export async function normalizePackage(work: NormalizeWork, context: RunContext)
   await mkdir(work.to, { recursive: true });
   const tables = new NormalizeTables(work.schema, work.naming, work.loadId);
   const rejected = new RejectedRows(work.loadId, work.keepRejected === true);
-  const rowPath = new RowPath(tables, rejected);
+  const rowPath = new RowPath(tables, rejected, work.refusedTables);
   const states = function* (): Generator<TableState> {
     yield* tables.states.values();
     if (rejected.state) yield rejected.state;

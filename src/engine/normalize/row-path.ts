@@ -13,12 +13,13 @@ import {
   columnRule,
   contractOf,
   contractViolation,
+  expandContract,
   type FullContract,
   isNewTable,
 } from "../schema/contract.ts";
 import { newTable, updateTable } from "../schema/merge.ts";
 import { hasSeenData, isComplete, isNullable, isSystemTable, ROW_ID } from "../schema/tables.ts";
-import type { Column, DataType, Table } from "../schema/types.ts";
+import type { Column, ContractMode, DataType, Table } from "../schema/types.ts";
 import { detectIsoTimestamp, inferType } from "../schema/values.ts";
 import { type FlatRow, Flattener } from "./flatten.ts";
 import { putCell } from "./put-cell.ts";
@@ -45,9 +46,17 @@ export class RowPath {
   private guesses: ReadonlyMap<string, DataType> = new Map();
   private root = "";
 
-  constructor(tables: NormalizeTables, rejected = new RejectedRows(tables.loadId, false)) {
+  /** `refused`: tables that their contract kept out of the schema when they were declared. */
+  constructor(
+    tables: NormalizeTables,
+    rejected = new RejectedRows(tables.loadId, false),
+    refused: Readonly<Record<string, ContractMode>> = {},
+  ) {
     this.tables = tables;
     this.rejected = rejected;
+    for (const [name, mode] of Object.entries(refused)) {
+      this.contracts.set(name, { ...expandContract(undefined), tables: mode });
+    }
     this.flattener = new Flattener(tables.schema, tables.naming, tables.loadId);
   }
 
