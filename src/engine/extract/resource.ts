@@ -6,10 +6,10 @@
 import { EngineError } from "../errors.ts";
 import { checkContract } from "../schema/contract.ts";
 import type { Column, Contract, ContractMode, WriteDisposition } from "../schema/types.ts";
-import { type ColumnModel, columnsOfModel, descriptionOfModel, isColumnModel } from "./zod-columns.ts";
 import type { Incremental } from "./incremental.ts";
 import type { Row, Yielded } from "./page.ts";
 import type { ResourceContext } from "./resource-context.ts";
+import { type ColumnModel, columnsOfModel, descriptionOfModel, isColumnModel } from "./zod-columns.ts";
 
 /** Hints for one column, stored keys: `{ data_type: "decimal", precision: 18, scale: 4 }`. */
 export type ColumnHints = Partial<Omit<Column, "name">>;

@@ -9,29 +9,9 @@
 import { type JsonDoc, plainJson } from "../interop/json.ts";
 import { coerce } from "../schema/coerce.ts";
 import type { ContractEntity } from "../schema/contract.ts";
-import type { Table } from "../schema/types.ts";
+import { REJECTED_TABLE, rejectedTable } from "../schema/rejected-table.ts";
 import { putCell } from "./put-cell.ts";
 import { TableState } from "./table-state.ts";
-
-export const REJECTED_TABLE = "_loadwright_rejected";
-
-/** The dead-letter table; `row` is what was dropped, as JSON. */
-export function rejectedTable(): Table {
-  const text = (name: string, nullable: boolean) => ({ name, data_type: "text" as const, nullable });
-  const columns = [
-    text("load_id", false),
-    text("table_name", false),
-    text("path", true),
-    text("reason", false),
-    { name: "row", data_type: "json" as const, nullable: true },
-  ];
-  return {
-    name: REJECTED_TABLE,
-    columns: new Map(columns.map((column) => [column.name, column])),
-    write_disposition: "append",
-    resource: REJECTED_TABLE,
-  };
-}
 
 /** How much was discarded from a table. */
 export interface RejectedCount {
