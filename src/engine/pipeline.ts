@@ -50,6 +50,7 @@ import {
   schemaToStored,
   storedToSchema,
 } from "./schema/version.ts";
+import { applySettings } from "./source-settings.ts";
 
 const PIPELINE_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
 const RUNS_KEPT = 200;
@@ -769,6 +770,8 @@ export class Pipeline {
       return declared;
     }
     for (const table of declared.tables.values()) updateTable(newest, table);
+    // a contract holds for the package whose run gave it
+    newest.settings = declared.settings;
     return newest;
   }
 
@@ -878,22 +881,6 @@ export class Pipeline {
       return row && schemaFromText(row.schema);
     });
   }
-}
-
-/** What the source and the run say about the schema as a whole. A contract holds only while it is said. */
-function applySettings(schema: Schema, source: Source, contract: RunOptions["schemaContract"]): void {
-  if (source.description) schema.description = source.description;
-  const json = schema.normalizers.json as { config?: Record<string, unknown> };
-  if (source.maxTableNesting !== undefined) {
-    json.config = { ...json.config, max_nesting: source.maxTableNesting };
-  }
-  if (source.rootKey !== undefined) {
-    json.config = { ...json.config, root_key_propagation: source.rootKey };
-  }
-  const settings = { ...schema.settings };
-  delete settings.schema_contract;
-  const ofSource = contract ?? source.schemaContract;
-  schema.settings = ofSource ? { ...settings, schema_contract: ofSource } : settings;
 }
 
 /** Declared tables that no row has ever come for. */

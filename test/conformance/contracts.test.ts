@@ -73,6 +73,21 @@ describe("a frozen schema fails the run, sets the package aside and never blocks
   });
 });
 
+it("a null where a value is required does not block later runs either (defect 3)", async () => {
+  const hints = { ...items, columns: { v: { nullable: false } } };
+  await shop.run(hints, first);
+  const report = await shop.run(hints, [
+    { id: 2, v: 2 },
+    { id: 3, v: null },
+  ]);
+  expect(report.error).toMatchObject({
+    code: "NULL_IN_REQUIRED",
+    details: { table: "items", column: "v", row: 2 },
+  });
+  expect((await shop.run(hints, [{ id: 4, v: 4 }])).status).toBe("succeeded");
+  expect(await shop.query("select id from shop.items order by id")).toEqual([["1"], ["4"]]);
+});
+
 describe("what a contract discards", () => {
   const rejected = "select table_name, path, reason, row::varchar from shop._loadwright_rejected";
 

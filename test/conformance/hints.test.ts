@@ -50,7 +50,7 @@ it("a zod model gives types, nullability and descriptions", async () => {
     ["kind", "VARCHAR", "YES"],
     ["address", "JSON", "YES"],
     ["amount", "DECIMAL(10,2)", "NO"],
-    ["any", "VARCHAR", "NO"],
+    ["any", "VARCHAR", "YES"],
   ]);
   expect(await storedTable("orders")).toMatchObject({
     description: "Orders of the shop",

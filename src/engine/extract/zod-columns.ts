@@ -28,6 +28,9 @@ export function descriptionOfModel(model: ColumnModel): string | undefined {
   return globalRegistry.get(model)?.description;
 }
 
+/** Types whose value may be null or missing. */
+const NO_VALUE: readonly string[] = ["null", "undefined", "void", "any", "unknown"];
+
 /** `.meta({ column: { … } })` adds hints that zod has no word for, and wins over what is derived. */
 function columnOf(type: $ZodType): ColumnHints {
   let nullable = false;
@@ -42,7 +45,7 @@ function columnOf(type: $ZodType): ColumnHints {
   const dataType = dataTypeOf(inner);
   return {
     ...(dataType === undefined ? {} : { data_type: dataType }),
-    nullable: nullable || inner._zod.def.type === "null",
+    nullable: nullable || NO_VALUE.includes(inner._zod.def.type),
     ...(meta?.description === undefined ? {} : { description: meta.description }),
     ...meta?.column,
   };
