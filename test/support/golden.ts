@@ -3,9 +3,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { inflateSync } from "node:zlib";
-import { DuckDBInstance } from "@duckdb/node-api";
 import {
-  duckdb,
+  type Destination,
   incremental,
   JsonlPage,
   type NestedHints,
@@ -24,6 +23,7 @@ import {
   parseTypedJson,
   plainJson,
 } from "../../src/engine/interop/json.ts";
+import type { Cell, GoldenStore } from "./golden-stores.ts";
 
 export interface GoldenResource {
   name: string;
@@ -157,13 +157,13 @@ function resourceOf(golden: GoldenResource): Resource {
 export async function runGolden(
   golden: GoldenCase,
   run: GoldenRun,
-  folder: { dir: string; database: string },
+  place: { dir: string; destination: Destination },
 ): Promise<RunReport> {
   const pipeline = new Pipeline({
     name: golden.pipeline.name,
     dataset: golden.pipeline.dataset,
-    destination: duckdb({ path: folder.database }),
-    dir: folder.dir,
+    destination: place.destination,
+    dir: place.dir,
     // what contracts discard would be a package of its own where dlt has none
     keepRejected: !DISCARDS_ALL.has(golden.file),
   });
@@ -180,23 +180,18 @@ export async function runGolden(
   });
 }
 
-type Cell = string | null;
-
 /** Reads the dataset in the expectation's form: ids and load ids replaced by names that do not change. */
 export async function readDataset(
   golden: GoldenCase,
-  database: string,
+  store: GoldenStore,
   schemaName: string,
 ): Promise<GoldenExpectation> {
-  const instance = await DuckDBInstance.create(database, { access_mode: "READ_ONLY" });
-  const connection = await instance.connect();
+  const opened = await store.open();
   try {
-    await connection.run("set timezone = 'UTC'");
-    const rowsOf = async (sql: string): Promise<Cell[][]> =>
-      (await connection.runAndReadAll(sql)).getRowsJson() as Cell[][];
+    const rowsOf = (sql: string): Promise<Cell[][]> => opened.rows(sql);
     const ds = golden.pipeline.dataset;
     const loads = await rowsOf(
-      `select load_id, schema_name, status::varchar, schema_version_hash, epoch_us(inserted_at)::varchar from "${ds}"._dlt_loads order by load_id`,
+      `select load_id, schema_name, status::varchar, schema_version_hash from "${ds}"._dlt_loads order by load_id`,
     );
     const loadNames = new Map(loads.map(([id], i) => [id!, `load_${i + 1}`]));
     const columns = await rowsOf(
@@ -211,9 +206,9 @@ export async function readDataset(
     }
     for (const [table, entry] of raw) {
       const list = entry.columns
-        .map(([name, type]) => `${asText(`"${name}"`, type)} as "${name}"`)
+        .map(([name, type]) => `${opened.asText(`"${name}"`, type)} as "${name}"`)
         .join(", ");
-      const rows = await rowsOf(`select ${list} from "${ds}"."${table}" order by rowid`);
+      const rows = await rowsOf(`select ${list} from "${ds}"."${table}" order by ${opened.arrival}`);
       entry.rows = rows.map((row) => Object.fromEntries(entry.columns.map(([name], i) => [name, row[i]!])));
     }
     const [version] = await rowsOf(
@@ -245,17 +240,8 @@ export async function readDataset(
       loads: loads.map(([, name, status, hash]) => [name!, Number(status), hash!]),
     };
   } finally {
-    connection.closeSync();
-    instance.closeSync();
+    await opened.close();
   }
-}
-
-function asText(column: string, type: string): string {
-  if (type === "TIMESTAMP WITH TIME ZONE") return `strftime(${column}, '%Y-%m-%dT%H:%M:%S.%fZ')`;
-  if (type === "TIMESTAMP_NS") return `strftime(${column}::timestamp_ns, '%Y-%m-%dT%H:%M:%S.%n')`;
-  if (type.startsWith("TIMESTAMP")) return `strftime(${column}::timestamp, '%Y-%m-%dT%H:%M:%S.%f')`;
-  if (type === "BLOB") return `lower(hex(${column}))`;
-  return `${column}::varchar`;
 }
 
 const ID_COLUMNS = new Set(["_dlt_load_id", "_dlt_id", "_dlt_parent_id", "_dlt_root_id"]);
