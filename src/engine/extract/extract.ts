@@ -279,9 +279,9 @@ class Extraction {
     if (this.declaredTables.has(name)) return name;
     this.declaredTables.add(name);
     const table = tableFromHints(running.resource, name, naming);
-    if (!this.declare(table)) return name;
+    if (!this.addDeclaration(table)) return name;
     for (const nested of nestedTablesFromHints(running.resource, name, schema, naming)) {
-      if (!this.declare(nested) || nested.resource === undefined) continue;
+      if (!this.addDeclaration(nested) || nested.resource === undefined) continue;
       if (nested.write_disposition === "replace") running.tables.add(nested.name);
       else this.cutOut.add(nested.name);
     }
@@ -289,7 +289,7 @@ class Extraction {
   }
 
   /** Puts a declaration into the schema as far as the table's contract lets it; false: not at all. */
-  private declare(declared: Table): boolean {
+  private addDeclaration(declared: Table): boolean {
     const { schema, warn } = this.work;
     const { table, refused, ignored } = underContract(schema, declared);
     for (const column of ignored) {
