@@ -9,6 +9,7 @@ export { type Incremental, type IncrementalOptions, incremental } from "./extrac
 export { checkpoint, JsonlPage, type Row, type Yielded } from "./extract/page.ts";
 export {
   type ColumnHints,
+  type NestedHints,
   Resource,
   type ResourceHints,
   type ResourceOptions,
@@ -23,7 +24,14 @@ export {
 export type { CursorView, ResourceContext } from "./extract/resource-context.ts";
 export { PyFloat, TypedValue } from "./interop/json.ts";
 export { Pipeline } from "./pipeline.ts";
-export type { DropPlan, PipelineOptions, RunOptions } from "./pipeline-options.ts";
+export type {
+  DropOptions,
+  DropPlan,
+  PipelineOptions,
+  ResourceDropPlan,
+  RunOptions,
+} from "./pipeline-options.ts";
+export type { RefreshMode } from "./refresh.ts";
 export type { PackageReport, RunReport, RunStatus, StepReport } from "./report.ts";
 
 import { Pipeline } from "./pipeline.ts";

@@ -2,7 +2,9 @@
 
 import type { Limits, Log, ProgressEvent } from "./context.ts";
 import type { Destination } from "./destinations/destination.ts";
+import type { RefreshMode } from "./refresh.ts";
 import type { RunReport } from "./report.ts";
+import type { Contract, ContractMode } from "./schema/types.ts";
 
 export interface PipelineOptions {
   /** Names the state at the destination; letters, digits and underscores. */
@@ -13,6 +15,14 @@ export interface PipelineOptions {
   /** Working folder of this pipeline (packages, state, runs, lock). */
   readonly dir: string;
   readonly limits?: Partial<Limits>;
+  /** False: what contracts discard is only counted, not kept in `_loadwright_rejected`. */
+  readonly keepRejected?: boolean;
+  /** True: a column that had only nulls becomes a text column. */
+  readonly keepNullColumns?: boolean;
+  /** True: a table with declared columns is made although no row has come for it. */
+  readonly createEmptyTables?: boolean;
+  /** True: every Pipeline object begins anew, in a dataset with the time in its name. */
+  readonly devMode?: boolean;
 }
 
 export interface RunOptions {
@@ -22,6 +32,10 @@ export interface RunOptions {
   readonly resources?: readonly string[];
   /** At most so many rows of each resource; for a first look. The cursor moves only over the rows taken. */
   readonly rowsMax?: number;
+  /** Replaces the contracts of the source and its resources. It is stored with their tables. */
+  readonly schemaContract?: Contract | ContractMode;
+  /** Begin anew: drop or empty tables and forget state, in the transaction that loads the new rows. */
+  readonly refresh?: RefreshMode;
   readonly signal?: AbortSignal;
   readonly log?: Log;
   readonly onProgress?: (event: ProgressEvent) => void;
@@ -31,6 +45,30 @@ export interface RunOptions {
   readonly boundary?: (name: string) => void;
   /** The report as it grows: after each step and each package. */
   readonly onReport?: (report: RunReport) => void;
+}
+
+/** What to drop of a source that has been loaded. */
+export interface DropOptions {
+  /** Resources whose tables and state go: names, or regular expressions after `re:`. */
+  readonly resources?: readonly string[];
+  /** All resources. */
+  readonly all?: boolean;
+  /** Keys of the source's state by path. */
+  readonly statePaths?: readonly string[];
+  /** Leave the tables; only state goes. */
+  readonly stateOnly?: boolean;
+  /** The source's schema; default the pipeline's first. */
+  readonly schema?: string;
+}
+
+/** What such a drop would do or did. */
+export interface ResourceDropPlan {
+  readonly pipeline_name: string;
+  readonly schema_name: string;
+  readonly resources: readonly string[];
+  readonly tables: readonly string[];
+  readonly resource_states: readonly string[];
+  readonly state_paths: readonly string[];
 }
 
 /** What dropping pending packages would do or did. */

@@ -26,13 +26,22 @@ import { acquireLock, lockHolder } from "./package/lock.ts";
 import { type OpenPackage, PackageStore, type PendingPackage } from "./package/store.ts";
 import { newRunId, RunFolder } from "./package/trace.ts";
 import type { JobInfo, Manifest } from "./package/types.ts";
-import type { DropPlan, PipelineOptions, RunOptions } from "./pipeline-options.ts";
+import { type PreparedDrop, prepareDrop } from "./pipeline-drop.ts";
+import type {
+  DropOptions,
+  DropPlan,
+  PipelineOptions,
+  ResourceDropPlan,
+  RunOptions,
+} from "./pipeline-options.ts";
 import { initialState, nameSchema, stateFromText, stateRow, stateToText } from "./pipeline-state.ts";
+import { refreshSource, type TableReset } from "./refresh.ts";
 import type { PackageReport, RunReport } from "./report.ts";
 import { RunRecorder } from "./run-recorder.ts";
+import { checkContract } from "./schema/contract.ts";
 import { updateTable } from "./schema/merge.ts";
 import { type NamingConvention, namingByName } from "./schema/naming.ts";
-import { hasSeenData, STATE_TABLE } from "./schema/tables.ts";
+import { completeColumns, hasSeenData, STATE_TABLE } from "./schema/tables.ts";
 import type { Schema } from "./schema/types.ts";
 import {
   bumpSchema,
@@ -41,6 +50,7 @@ import {
   schemaToStored,
   storedToSchema,
 } from "./schema/version.ts";
+import { applySettings } from "./source-settings.ts";
 
 const PIPELINE_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
 const RUNS_KEPT = 200;
@@ -83,7 +93,9 @@ export class Pipeline {
   readonly destination: Destination;
   readonly dir: string;
   readonly runs: RunFolder;
-  private readonly limits: PipelineOptions["limits"];
+  private readonly options: PipelineOptions;
+  /** In dev mode: has this object begun anew already? */
+  private begun = false;
 
   constructor(options: PipelineOptions) {
     if (!PIPELINE_NAME.test(options.name)) {
@@ -93,9 +105,11 @@ export class Pipeline {
     }
     this.name = options.name;
     this.destination = options.destination;
-    this.dataset = this.naming().path(options.dataset ?? `${options.name}_dataset`);
+    const dataset = options.dataset ?? `${options.name}_dataset`;
+    const suffix = options.devMode ? `_${timeInName(new Date())}` : "";
+    this.dataset = this.naming().path(dataset.replace(suffix === "" ? "" : /_$/, "") + suffix);
     this.dir = options.dir;
-    this.limits = options.limits;
+    this.options = options;
     this.runs = new RunFolder(this.dir);
   }
 
@@ -148,21 +162,93 @@ export class Pipeline {
     let result: SyncResult | undefined;
     const report = await this.locked(options, "sync", async (run) => {
       await this.recover(run);
-      const pending = await this.store().pendingPackages();
-      if (pending.length > 0) {
-        throw new EngineError(
-          "PACKAGE_SUPERSEDED",
-          `${pending.length} pending packages build on the local state.`,
-          {
-            hint: "Load them with a run, or drop them, then sync.",
-            details: { pipeline: this.name, load_ids: pending.map((each) => each.load_id) },
-          },
-        );
-      }
+      await this.refusePending("sync");
       result = await this.syncStep(run);
     });
     if (!result) throw reportError(report);
     return result;
+  }
+
+  /** What `drop` would do, by what is known here. Nothing is changed. */
+  async planResourceDrop(options: DropOptions): Promise<ResourceDropPlan> {
+    return (await this.prepareDrop(options)).prepared.plan;
+  }
+
+  /**
+   * Drops tables of resources and what they remember, or parts of the source's state: an ordinary package in
+   * one transaction, so that either all of it is done or none.
+   */
+  async drop(options: DropOptions, run: RunOptions = {}): Promise<ResourceDropPlan> {
+    let plan: ResourceDropPlan | undefined;
+    const report = await this.locked(run, "drop", async (run) => {
+      await this.recover(run);
+      await this.refusePending("drop");
+      await this.syncStep(run);
+      const { prepared, schema, state } = await this.prepareDrop(options);
+      plan = prepared.plan;
+      const { tables, resource_states, state_paths } = plan;
+      if (tables.length + resource_states.length + state_paths.length === 0) return;
+      await this.normalizeOne(run, await this.sealDrop(run, schema, state, prepared.dropTables));
+      await this.loadPending(run);
+    });
+    if (!plan || report.status !== "succeeded") throw reportError(report);
+    return plan;
+  }
+
+  private async prepareDrop(
+    options: DropOptions,
+  ): Promise<{ prepared: PreparedDrop; schema: Schema; state: PipelineState }> {
+    const state = await this.currentState();
+    const name = options.schema ?? state.default_schema_name;
+    const schema = name ? await this.currentSchema(name) : undefined;
+    if (!schema) {
+      throw new EngineError("PIPELINE_NEVER_RAN", `Pipeline ${this.name} has loaded nothing to drop.`, {
+        details: { pipeline: this.name, ...(name ? { schema: name } : {}) },
+      });
+    }
+    return { prepared: prepareDrop(this.name, schema, state, options), schema, state };
+  }
+
+  private async sealDrop(
+    run: Run,
+    schema: Schema,
+    state: PipelineState,
+    dropTables: readonly string[],
+  ): Promise<PendingPackage> {
+    const { context, recorder } = run;
+    const store = this.store(context);
+    const open = await store.beginExtract(nextLoadId(context.now(), await store.newestLoadId()));
+    const stateChanged = bumpState(state);
+    const jobs = await this.extractState(schema, state, open, context);
+    bumpSchema(schema);
+    const manifest: Manifest = {
+      format: 1,
+      load_id: open.load_id,
+      pipeline_name: this.name,
+      schema_name: schema.name,
+      run_id: recorder.runId,
+      created_at: new Date(context.now()).toISOString(),
+      resources: [],
+      jobs,
+      state_changed: stateChanged,
+      drop_tables: dropTables,
+    };
+    const content = { manifest, schema: schemaToText(schema), state: stateToText(state) };
+    return store.sealExtracted(open, content);
+  }
+
+  /** Some calls build on the committed state only. */
+  private async refusePending(what: string): Promise<void> {
+    const pending = await this.store().pendingPackages();
+    if (pending.length === 0) return;
+    throw new EngineError(
+      "PACKAGE_SUPERSEDED",
+      `${pending.length} pending packages build on the local state.`,
+      {
+        hint: `Load them with a run, or drop them, then ${what}.`,
+        details: { pipeline: this.name, load_ids: pending.map((each) => each.load_id) },
+      },
+    );
   }
 
   /** Who runs this pipeline now, if anybody. */
@@ -246,7 +332,7 @@ export class Pipeline {
       now: Date.now,
       log,
       signal: options.signal ?? new AbortController().signal,
-      limits: { ...DEFAULT_LIMITS, ...this.limits },
+      limits: { ...DEFAULT_LIMITS, ...this.options.limits },
       progress: options.onProgress ?? (() => {}),
       boundary: options.boundary ?? (() => {}),
     };
@@ -266,6 +352,7 @@ export class Pipeline {
     try {
       context.boundary("run:locked");
       await recorder.begin();
+      await this.beginAnew(context);
       await work({ context, recorder, options });
       return await recorder.finish("succeeded");
     } catch (error) {
@@ -282,6 +369,16 @@ export class Pipeline {
       lock.release();
       await this.runs.pruneRuns(RUNS_KEPT);
     }
+  }
+
+  /** In dev mode, and after it, what is here belongs to a dataset that nobody goes on with. */
+  private async beginAnew(context: RunContext): Promise<void> {
+    if (this.begun) return;
+    this.begun = true;
+    const store = this.store(context);
+    const text = await store.committedState();
+    const wasDev = text !== undefined && stateFromText(text)._local?._dev_mode === true;
+    if (this.options.devMode || wasDev) await store.forgetAll();
   }
 
   private async withSession<T>(
@@ -451,10 +548,33 @@ export class Pipeline {
     const { context, recorder, options } = run;
     const store = this.store(context);
     const schemaName = this.naming().identifier(source.name);
-    const schema = await this.schemaToExtend(run, source, schemaName);
+    const contract = options.schemaContract;
+    checkContract(contract, "The run");
+    // a contract of the run is that of each table, and is stored as such
+    const chosen = contract
+      ? source.withEach((each) => each.applyHints({ schemaContract: contract }))
+      : source;
+    const base = await this.schemaToExtend(run, schemaName);
     const state = await this.currentState();
     if (!state._version_hash) bumpState(state);
     nameSchema(state, this, schemaName);
+    if (this.options.devMode) state._local = { ...state._local, _dev_mode: true };
+    let reset: TableReset | undefined;
+    let schema = base;
+    if (options.refresh && base.version > 0) {
+      await this.refusePending("refresh");
+      reset = refreshSource(options.refresh, {
+        schema: base,
+        state,
+        source: chosen,
+        resources: options.resources,
+      });
+      // another history, which knows where it came from
+      if (options.refresh === "drop_sources") {
+        schema = { ...neverStored(schemaName), previous_hashes: [base.version_hash] };
+      }
+    }
+    applySettings(schema, chosen, contract);
 
     let open: OpenPackage | undefined;
     let openedAt = 0;
@@ -464,9 +584,16 @@ export class Pipeline {
       bumpState(sealed);
       state._state_version = sealed._state_version;
       state._version_hash = sealed._version_hash;
-      const stateChanged = sealed._version_hash !== sealedHash;
+      const drops = (reset?.dropTables.length ?? 0) > 0;
+      const resets = drops || (reset?.truncateTables.length ?? 0) > 0;
+      const stateChanged = sealed._version_hash !== sealedHash || drops;
+      const newTables = this.options.createEmptyTables ? emptyTablesOf(work.schema, extracted) : [];
+      for (const [table, count] of Object.entries(extracted.discarded)) {
+        recorder.warn(`Table ${table} is new, so its contract discarded ${count} rows.`);
+      }
       const rows = extracted.jobs.reduce((sum, job) => sum + job.rows, 0);
-      if (rows === 0 && !stateChanged && !replacesData(work.schema, extracted)) {
+      const hasWork = resets || newTables.length > 0 || replacesData(work.schema, extracted);
+      if (rows === 0 && !stateChanged && !hasWork) {
         await store.abandon(open!);
         open = undefined;
         return;
@@ -484,7 +611,14 @@ export class Pipeline {
         resources: extracted.resources,
         jobs,
         state_changed: stateChanged,
+        ...(drops ? { drop_tables: reset?.dropTables } : {}),
+        ...(resets && !drops ? { truncate_tables: reset?.truncateTables } : {}),
+        ...(Object.keys(extracted.refusedTables).length > 0
+          ? { refused_tables: extracted.refusedTables }
+          : {}),
+        ...(Object.keys(extracted.discarded).length > 0 ? { rejected: discardedRows(extracted) } : {}),
       };
+      reset = undefined;
       const content = { manifest, schema: schemaToText(work.schema), state: stateToText(sealed) };
       const pending = await store.sealExtracted(open!, content);
       open = undefined;
@@ -507,7 +641,8 @@ export class Pipeline {
       work.schema = (await this.currentSchema(schemaName)) ?? work.schema;
     };
     const work: ExtractWork = {
-      source: source.withName(schemaName),
+      source: chosen.withName(schemaName),
+      keepRejected: this.options.keepRejected !== false,
       resources: options.resources,
       rowsMax: options.rowsMax,
       schema,
@@ -533,15 +668,10 @@ export class Pipeline {
   }
 
   /** The schema that a source's declarations are added to. */
-  private async schemaToExtend(run: Run, source: Source, name: string): Promise<Schema> {
-    const schema =
-      (await this.currentSchema(name)) ?? (await this.schemaAtDestination(run, name)) ?? neverStored(name);
-    if (source.description) schema.description = source.description;
-    if (source.maxTableNesting !== undefined) {
-      const json = schema.normalizers.json as { config?: Record<string, unknown> };
-      json.config = { ...json.config, max_nesting: source.maxTableNesting };
-    }
-    return schema;
+  private async schemaToExtend(run: Run, name: string): Promise<Schema> {
+    return (
+      (await this.currentSchema(name)) ?? (await this.schemaAtDestination(run, name)) ?? neverStored(name)
+    );
   }
 
   /** The state travels as a row of an ordinary table, in the package whose rows it belongs to. */
@@ -577,12 +707,26 @@ export class Pipeline {
             jobs: manifest.jobs,
             from: pending.jobsDir,
             to: open.jobsDir,
+            keepRejected: this.options.keepRejected !== false,
+            keepNullColumns: this.options.keepNullColumns === true,
+            refusedTables: manifest.refused_tables,
+            emptyTables: this.options.createEmptyTables
+              ? manifest.resources.flatMap((resource) => resource.tables)
+              : [],
           },
           context,
         );
         bumpSchema(schema);
+        const rejected = { ...manifest.rejected, ...result.rejected };
+        const discards = Object.keys(rejected).length > 0 ? { rejected } : {};
         await store.sealNormalized(open, {
-          manifest: { ...manifest, jobs: result.jobs, rows: result.rows, schema_changes: result.changes },
+          manifest: {
+            ...manifest,
+            ...discards,
+            jobs: result.jobs,
+            rows: result.rows,
+            schema_changes: result.changes,
+          },
           schema: schemaToText(schema),
           state: await store.readState(pending),
         });
@@ -592,6 +736,7 @@ export class Pipeline {
           schema_name: manifest.schema_name,
           status: "normalized",
           rows: result.rows,
+          ...discards,
           resources: manifest.resources,
           schema_changes: result.changes,
           warnings: result.warnings,
@@ -625,6 +770,8 @@ export class Pipeline {
       return declared;
     }
     for (const table of declared.tables.values()) updateTable(newest, table);
+    // a contract holds for the package whose run gave it
+    newest.settings = declared.settings;
     return newest;
   }
 
@@ -668,6 +815,8 @@ export class Pipeline {
             replaceTables: manifest.resources
               .filter(({ write_disposition }) => write_disposition === "replace")
               .flatMap(({ tables }) => tables),
+            dropTables: manifest.drop_tables,
+            truncateTables: manifest.truncate_tables,
             scratchDir,
           }),
         );
@@ -683,6 +832,7 @@ export class Pipeline {
           status: "loaded",
           rows: manifest.rows ?? {},
           merged: mergedOf(report),
+          ...(manifest.rejected ? { rejected: manifest.rejected } : {}),
           schema_changes: manifest.schema_changes ?? [],
           resources: manifest.resources,
         });
@@ -731,6 +881,25 @@ export class Pipeline {
       return row && schemaFromText(row.schema);
     });
   }
+}
+
+/** Declared tables that no row has ever come for. */
+function emptyTablesOf(schema: Schema, extracted: Extracted): string[] {
+  return extracted.resources
+    .flatMap(({ tables }) => tables)
+    .filter((name) => {
+      const table = schema.tables.get(name);
+      return table !== undefined && !hasSeenData(table) && completeColumns(table).length > 0;
+    });
+}
+
+function discardedRows({ discarded }: Extracted): Manifest["rejected"] {
+  return Object.fromEntries(Object.entries(discarded).map(([table, rows]) => [table, { rows, values: 0 }]));
+}
+
+/** `20240131093000`, in UTC. */
+function timeInName(time: Date): string {
+  return time.toISOString().replace(/\D/g, "").slice(0, 14);
 }
 
 /** A schema that no destination has: it becomes version 1 when it is extracted for the first time. */

@@ -26,6 +26,8 @@ export interface PackageReport {
   readonly rows: Readonly<Record<string, number>>;
   /** Merge work per table: rows deleted before inserting, duplicates dropped. */
   readonly merged?: Readonly<Record<string, { deleted: number; deduplicated: number }>>;
+  /** What contracts discarded, per table. */
+  readonly rejected?: Readonly<Record<string, { readonly rows: number; readonly values: number }>>;
   readonly schema_changes: readonly SchemaChange[];
   readonly resources: readonly ResourceInPackage[];
   readonly warnings: readonly string[];

@@ -72,6 +72,10 @@ export interface PackageToCommit {
   readonly jobs: readonly TableJobs[];
   /** Root tables of replace resources in this package: emptied with their nested tables even without a job. */
   readonly replaceTables: readonly string[];
+  /** Tables to drop before the DDL; the stored versions of the schema go with them. */
+  readonly dropTables?: readonly string[];
+  /** Tables to empty before rows are loaded. */
+  readonly truncateTables?: readonly string[];
   /** Folder for the destination's own spill files; exists, is emptied by the engine afterwards. */
   readonly scratchDir: string;
 }

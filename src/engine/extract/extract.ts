@@ -12,13 +12,16 @@ import { EngineError } from "../errors.ts";
 import { parseTypedJson } from "../interop/json.ts";
 import type { PipelineState } from "../interop/state.ts";
 import type { JobInfo, ResourceInPackage } from "../package/types.ts";
+import { contractViolation } from "../schema/contract.ts";
 import { updateTable } from "../schema/merge.ts";
 import type { NamingConvention } from "../schema/naming.ts";
 import { hasSeenData, isNested } from "../schema/tables.ts";
-import type { Schema, WriteDisposition } from "../schema/types.ts";
+import type { ContractMode, Schema, Table, WriteDisposition } from "../schema/types.ts";
+import { underContract } from "./declare.ts";
 import { checkKeys, namesOf, tableFromHints } from "./hints.ts";
 import { CursorRun, type Incremental } from "./incremental.ts";
-import { JobWriter } from "./job-writer.ts";
+import { countRows, JobWriter } from "./job-writer.ts";
+import { nestedTablesFromHints } from "./nested-hints.ts";
 import { checkpoint, JsonlPage, type Row, type Yielded } from "./page.ts";
 import type { Resource, Source } from "./resource.ts";
 import type { ResourceContext } from "./resource-context.ts";
@@ -35,6 +38,10 @@ export interface ExtractTarget {
 export interface Extracted {
   readonly jobs: readonly JobInfo[];
   readonly resources: readonly ResourceInPackage[];
+  /** Tables that their contract keeps out of the schema although there are rows for them. */
+  readonly refusedTables: Readonly<Record<string, ContractMode>>;
+  /** Rows of such tables that were only counted. */
+  readonly discarded: Readonly<Record<string, number>>;
 }
 
 export interface ExtractWork {
@@ -42,6 +49,8 @@ export interface ExtractWork {
   /** Only these; undefined: all. */
   readonly resources?: readonly string[];
   readonly rowsMax?: number;
+  /** Rows of a table that its contract discards are written all the same, to be kept as rejected ones. */
+  readonly keepRejected: boolean;
   /** Changed in place: declared tables and hints. `seal` may put a later form of it here. */
   schema: Schema;
   readonly naming: NamingConvention;
@@ -129,6 +138,11 @@ class Extraction {
   private readonly startedAt: number;
   private lastProgress = 0;
   private readonly declaredTables = new Set<string>();
+  private readonly refusedTables = new Map<string, Exclude<ContractMode, "evolve">>();
+  /** Tables that nested hints made roots with a disposition of their own. */
+  private readonly cutOut = new Set<string>();
+  /** Rows that were not even written, by table. */
+  private readonly discarded = new Map<string, number>();
   private readonly tableCounts = new Map<string, { rows: number; bytes: number }>();
 
   constructor(work: ExtractWork, context: RunContext) {
@@ -155,9 +169,7 @@ class Extraction {
   /** Checks everything that can be checked before any code of the source runs. */
   private prepare(): Group[] {
     const { source, resources } = this.work;
-    const chosen = (resources ? source.withResources(resources) : source).resources.filter(
-      (resource) => resource.selected || resources !== undefined,
-    );
+    const chosen = source.chosen(resources);
     for (const resource of chosen) checkKeys(resource);
     const byResource = new Map<Resource, Running>();
     const groups: Group[] = [];
@@ -266,8 +278,43 @@ class Extraction {
     // of several resources that fill one table the first one declares it, as in dlt
     if (this.declaredTables.has(name)) return name;
     this.declaredTables.add(name);
-    updateTable(schema, tableFromHints(running.resource, name, naming), { declared: true });
+    const table = tableFromHints(running.resource, name, naming);
+    if (!this.addDeclaration(table)) return name;
+    for (const nested of nestedTablesFromHints(running.resource, name, schema, naming)) {
+      if (!this.addDeclaration(nested) || nested.resource === undefined) continue;
+      if (nested.write_disposition === "replace") running.tables.add(nested.name);
+      else this.cutOut.add(nested.name);
+    }
     return name;
+  }
+
+  /** Puts a declaration into the schema as far as the table's contract lets it; false: not at all. */
+  private addDeclaration(declared: Table): boolean {
+    const { schema, warn } = this.work;
+    const { table, refused, ignored } = underContract(schema, declared);
+    for (const column of ignored) {
+      warn(`Table ${declared.name}: the declared column ${column} is left out, as its contract says.`);
+    }
+    if (refused) {
+      this.refusedTables.set(declared.name, refused);
+      return false;
+    }
+    updateTable(schema, table, { declared: true });
+    return true;
+  }
+
+  /** A new table may be refused by contract; that matters once it gets rows. */
+  private admits(running: Running, table: string, rows: number): boolean {
+    const mode = this.refusedTables.get(table);
+    if (mode === undefined || rows === 0) return true;
+    if (mode === "freeze") {
+      const { name } = running.resource;
+      throw contractViolation("tables", table).withDetails({ resource: name, row: 1 });
+    }
+    // normalizing keeps the rows as rejected ones
+    if (this.work.keepRejected) return true;
+    this.discarded.set(table, (this.discarded.get(table) ?? 0) + rows);
+    return false;
   }
 
   private async open(): Promise<void> {
@@ -283,8 +330,12 @@ class Extraction {
     for (const running of this.running) running.cursor?.settle();
     const jobs = await this.writer!.finish();
     this.report(true);
+    const discarded = Object.fromEntries(this.discarded);
+    this.discarded.clear();
     return {
       jobs,
+      refusedTables: Object.fromEntries(this.refusedTables),
+      discarded,
       resources: this.running.filter((running) => running.loads).map((running) => this.inPackage(running)),
     };
   }
@@ -296,8 +347,8 @@ class Extraction {
     if (disposition === "replace") {
       // tables that a function named in an earlier run are replaced as well
       for (const table of this.work.schema.tables.values()) {
-        if (!isNested(table) && table.resource === resource.name && hasSeenData(table))
-          tables.add(table.name);
+        if (isNested(table) || table.resource !== resource.name || !hasSeenData(table)) continue;
+        if (!this.cutOut.has(table.name)) tables.add(table.name);
       }
     }
     const after = this.cursorAfter(running);
@@ -401,6 +452,7 @@ class Extraction {
       if (this.needsObjects(running)) await this.linePage(running, page);
       else if (running.loads) {
         const table = this.declareTable(running, staticTable(running.resource));
+        if (this.refusedTables.has(table) && !this.admits(running, table, countRows(page.bytes))) return;
         const rows = await this.writer!.writePage(table, page);
         this.count(running, table, rows, page.bytes.length);
       }
@@ -516,6 +568,7 @@ class Extraction {
     rows: readonly Row[],
     guesses: JsonlPage["guesses"],
   ): Promise<void> {
+    if (!this.admits(running, table, rows.length)) return;
     const bytes = await call(running.resource, () => this.writer!.writeRows(table, rows, guesses));
     this.count(running, table, rows.length, bytes);
   }

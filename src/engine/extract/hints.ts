@@ -1,20 +1,24 @@
 /** The hints of a resource as a table of the schema, as dlt computes it (dlt/extract/hints.py). */
 
 import { EngineError } from "../errors.ts";
+import { checkContract } from "../schema/contract.ts";
 import type { NamingConvention } from "../schema/naming.ts";
 import type { Column, DataType, Table } from "../schema/types.ts";
 import { DATA_TYPES } from "../schema/types.ts";
 import { simpleField } from "./json-path.ts";
-import type { Resource } from "./resource.ts";
+import type { DeclaredColumns, NestedHints, Resource } from "./resource.ts";
 
 export function namesOf(key: string | readonly string[] | undefined): readonly string[] {
   if (key === undefined) return [];
   return typeof key === "string" ? [key] : key;
 }
 
-/** The table as declared; names normalized. Columns: declared ones first, then keys, then the cursor. */
-export function tableFromHints(resource: Resource, tableName: string, naming: NamingConvention): Table {
-  const { hints } = resource;
+/** Columns in the order of declaration, then keys; names normalized. `where` names them in errors. */
+export function columnsFromHints(
+  where: string,
+  hints: Pick<NestedHints, "primaryKey" | "mergeKey"> & { readonly columns?: DeclaredColumns },
+  naming: NamingConvention,
+): Map<string, Column> {
   const columns = new Map<string, Column>();
   const column = (source: string): Column => {
     const name = naming.path(source);
@@ -26,7 +30,7 @@ export function tableFromHints(resource: Resource, tableName: string, naming: Na
     return known;
   };
   for (const [source, declared] of Object.entries(hints.columns ?? {})) {
-    checkType(resource.name, source, declared.data_type as DataType | undefined);
+    checkType(where, source, declared.data_type as DataType | undefined);
     Object.assign(column(source), declared);
   }
   for (const hint of ["primary_key", "merge_key"] as const) {
@@ -37,8 +41,18 @@ export function tableFromHints(resource: Resource, tableName: string, naming: Na
       keyed.nullable ??= false;
     }
   }
+  return columns;
+}
+
+/** The table as declared. Columns: declared ones first, then keys, then the cursor. */
+export function tableFromHints(resource: Resource, tableName: string, naming: NamingConvention): Table {
+  const { hints } = resource;
+  const columns = columnsFromHints(resource.name, hints, naming);
   const cursor = hints.incremental ? simpleField(hints.incremental.cursorPath) : undefined;
-  if (cursor) column(cursor).incremental = true;
+  if (cursor) {
+    const name = naming.path(cursor);
+    columns.set(name, { ...(columns.get(name) ?? { name }), incremental: true });
+  }
 
   const table: Table = {
     name: tableName,
@@ -47,7 +61,10 @@ export function tableFromHints(resource: Resource, tableName: string, naming: Na
     resource: resource.name,
   };
   if (hints.description) table.description = hints.description;
-  if (hints.schemaContract) table.schema_contract = hints.schemaContract;
+  if (hints.schemaContract) {
+    checkContract(hints.schemaContract, `Resource ${resource.name}`);
+    table.schema_contract = hints.schemaContract;
+  }
   if (hints.maxTableNesting !== undefined) table["x-normalizer"] = { max_nesting: hints.maxTableNesting };
   return table;
 }

@@ -4,13 +4,27 @@
  */
 
 import { EngineError } from "../errors.ts";
+import { checkContract } from "../schema/contract.ts";
 import type { Column, Contract, ContractMode, WriteDisposition } from "../schema/types.ts";
 import type { Incremental } from "./incremental.ts";
 import type { Row, Yielded } from "./page.ts";
 import type { ResourceContext } from "./resource-context.ts";
+import { type ColumnModel, columnsOfModel, descriptionOfModel, isColumnModel } from "./zod-columns.ts";
 
 /** Hints for one column, stored keys: `{ data_type: "decimal", precision: 18, scale: 4 }`. */
 export type ColumnHints = Partial<Omit<Column, "name">>;
+
+export type DeclaredColumns = Readonly<Record<string, ColumnHints>>;
+
+/** Hints for a nested table. A primary or merge key makes it a root table of its own. */
+export interface NestedHints {
+  readonly writeDisposition?: WriteDisposition;
+  readonly primaryKey?: string | readonly string[];
+  readonly mergeKey?: string | readonly string[];
+  readonly columns?: DeclaredColumns;
+  readonly schemaContract?: Contract | ContractMode;
+  readonly description?: string;
+}
 
 export interface ResourceHints {
   /** Table to load into; default the resource's name. A function chooses per row. */
@@ -19,7 +33,10 @@ export interface ResourceHints {
   readonly writeDisposition?: WriteDisposition;
   readonly primaryKey?: string | readonly string[];
   readonly mergeKey?: string | readonly string[];
-  readonly columns?: Readonly<Record<string, ColumnHints>>;
+  /** By the name in the source; or a zod model, from which types, nullability and descriptions are taken. */
+  readonly columns?: DeclaredColumns | ColumnModel;
+  /** Hints for nested tables, by the path of keys that leads to them: `lines`, `lines.discounts`. */
+  readonly nestedHints?: Readonly<Record<string, NestedHints>>;
   /** Levels of nesting that become tables and columns; below them values stay JSON. */
   readonly maxTableNesting?: number;
   readonly incremental?: Incremental;
@@ -28,10 +45,17 @@ export interface ResourceHints {
    * run is committed package by package. A cursor with rowOrder "asc" needs no checkpoints for that.
    */
   readonly checkpoints?: boolean;
+  /**
+   * What its rows may change in the schema: `evolve` (default), `freeze` (the run fails), `discard_row` or
+   * `discard_value`, for all or for each of `tables`, `columns` and `data_type`.
+   */
   readonly schemaContract?: Contract | ContractMode;
   /** Stored as the table's description. */
   readonly description?: string;
 }
+
+/** Hints with the model of the columns taken apart. */
+export type ResolvedHints = Omit<ResourceHints, "columns"> & { readonly columns?: DeclaredColumns };
 
 export interface ResourceOptions extends ResourceHints {
   readonly name: string;
@@ -74,17 +98,19 @@ interface ResourceParts {
 
 export class Resource {
   private readonly parts: ResourceParts;
+  private readonly resolved: ResolvedHints;
 
   constructor(parts: ResourceParts) {
     if (!parts.options.name) throw new EngineError("SOURCE_INVALID", "A resource needs a name.");
     this.parts = parts;
+    this.resolved = resolveHints(parts.options);
   }
 
   get name(): string {
     return this.parts.options.name;
   }
-  get hints(): ResourceHints {
-    return this.parts.options;
+  get hints(): ResolvedHints {
+    return this.resolved;
   }
   get selected(): boolean {
     return this.parts.options.selected !== false;
@@ -151,6 +177,13 @@ export class Resource {
   }
 }
 
+function resolveHints(hints: ResourceHints): ResolvedHints {
+  const { columns } = hints;
+  if (columns === undefined || !isColumnModel(columns)) return hints as ResolvedHints;
+  const description = hints.description ?? descriptionOfModel(columns);
+  return { ...hints, columns: columnsOfModel(columns), ...(description ? { description } : {}) };
+}
+
 /**
  * Declares a resource.
  *
@@ -176,16 +209,16 @@ export class Source {
   readonly description: string | undefined;
   readonly resources: readonly Resource[];
   readonly maxTableNesting: number | undefined;
+  readonly rootKey: boolean | undefined;
+  readonly schemaContract: Contract | ContractMode | undefined;
 
-  constructor(options: {
-    name: string;
-    description?: string;
-    maxTableNesting?: number;
-    resources: readonly Resource[];
-  }) {
+  constructor(options: SourceOptions & { readonly resources: readonly Resource[] }) {
     this.name = options.name;
     this.description = options.description;
     this.maxTableNesting = options.maxTableNesting;
+    this.rootKey = options.rootKey;
+    this.schemaContract = options.schemaContract;
+    checkContract(options.schemaContract, `Source ${options.name}`);
     this.resources = options.resources;
     const names = new Set<string>();
     for (const { name } of options.resources) {
@@ -215,6 +248,12 @@ export class Source {
     return this.withEach((candidate) => (names.includes(candidate.name) ? candidate : undefined));
   }
 
+  /** The resources that run: the named ones, else all that are selected. Parents of transformers run as well. */
+  chosen(names?: readonly string[]): readonly Resource[] {
+    if (names) return this.withResources(names).resources;
+    return this.resources.filter((resource) => resource.selected);
+  }
+
   withName(name: string): Source {
     return name === this.name ? this : new Source({ ...this, name });
   }
@@ -232,6 +271,10 @@ export interface SourceOptions {
   /** Stored as the schema's description. */
   readonly description?: string;
   readonly maxTableNesting?: number;
+  /** True: every nested table gets `_dlt_root_id`, also when nothing merges; false: none does. */
+  readonly rootKey?: boolean;
+  /** The contract of all tables whose resource has none. */
+  readonly schemaContract?: Contract | ContractMode;
 }
 
 /** What a source's factory is handed. */

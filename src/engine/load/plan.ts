@@ -5,6 +5,7 @@
 
 import type { LiveCatalogue, TableJobs } from "../destinations/destination.ts";
 import { EngineError } from "../errors.ts";
+import { REJECTED_TABLE, rejectedTable } from "../schema/rejected-table.ts";
 import type { Schema, Table, WriteDisposition } from "../schema/types.ts";
 import { appendSteps } from "../sql/append.ts";
 import { type DdlPlan, planDdl } from "../sql/ddl.ts";
@@ -12,6 +13,7 @@ import { deleteInsertSteps, type MergeTable } from "../sql/delete-insert.ts";
 import type { Dataset, Dialect } from "../sql/dialect.ts";
 import { insertLoad, insertVersion } from "../sql/metadata.ts";
 import { emptySteps } from "../sql/replace.ts";
+import { planReset } from "../sql/reset.ts";
 import { describeStep, loadColumns, type Statement, type Step } from "../sql/statement.ts";
 import { nestedChain, rootOf } from "../sql/table-chain.ts";
 
@@ -24,6 +26,8 @@ export interface PlanInput {
   readonly schemaJson: string;
   readonly jobs: readonly TableJobs[];
   readonly replaceTables: readonly string[];
+  readonly dropTables?: readonly string[];
+  readonly truncateTables?: readonly string[];
   readonly live: LiveCatalogue;
   /** Does the dataset exist? */
   readonly exists: boolean;
@@ -46,8 +50,19 @@ export interface LoadPlan {
   readonly metadata: readonly Statement[];
 }
 
-export function planLoad(input: PlanInput): LoadPlan {
-  const { dialect, dataset, loadId, schema, schemaJson, insertedAt } = input;
+export function planLoad(given: PlanInput): LoadPlan {
+  const { dialect, dataset, loadId, schemaJson, insertedAt } = given;
+  const stored = given.schema;
+  const reset = planReset({
+    dialect,
+    dataset,
+    schemaName: stored.name,
+    dropTables: given.dropTables ?? [],
+    truncateTables: given.truncateTables ?? [],
+    live: given.live,
+  });
+  const schema = withOwnTables(stored, given.jobs);
+  const input: PlanInput = { ...given, schema, live: reset.live };
   const rootsToWrite = new Set<string>();
   for (const { table } of input.jobs) rootsToWrite.add(rootOf(schema, table).name);
   for (const name of input.replaceTables) {
@@ -61,22 +76,29 @@ export function planLoad(input: PlanInput): LoadPlan {
     const disposition = replaced.has(table.name) ? "replace" : (table.write_disposition ?? "append");
     roots.push({ root: table.name, disposition, steps: rootSteps(input, table, disposition) });
   }
+  const ddl = planDdl({
+    dialect,
+    dataset,
+    schema,
+    tablesWithJobs: new Set(input.jobs.map((job) => job.table)),
+    live: input.live,
+    exists: input.exists,
+  });
   return {
     loadId,
-    ddl: planDdl({
-      dialect,
-      dataset,
-      schema,
-      tablesWithJobs: new Set(input.jobs.map((job) => job.table)),
-      live: input.live,
-      exists: input.exists,
-    }),
+    ddl: { ...ddl, statements: [...reset.drops, ...ddl.statements, ...reset.truncations] },
     roots,
     metadata: [
-      insertVersion(dialect, dataset, { schema, schemaJson, insertedAt }),
-      insertLoad(dialect, dataset, { loadId, schema, insertedAt }),
+      insertVersion(dialect, dataset, { schema: stored, schemaJson, insertedAt }),
+      insertLoad(dialect, dataset, { loadId, schema: stored, insertedAt }),
     ],
   };
+}
+
+/** Rejected rows are loaded like any others, but their table is none of dlt's schema. */
+function withOwnTables(schema: Schema, jobs: readonly TableJobs[]): Schema {
+  if (!jobs.some((job) => job.table === REJECTED_TABLE)) return schema;
+  return { ...schema, tables: new Map([...schema.tables, [REJECTED_TABLE, rejectedTable()]]) };
 }
 
 function rootSteps(input: PlanInput, root: Table, disposition: WriteDisposition): Step[] {

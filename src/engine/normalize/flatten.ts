@@ -29,8 +29,8 @@ const VALUE = "value";
 const ID_BYTES = 10;
 
 export type FlatRow = Map<string, JsonDoc>;
-/** Takes a row; false: do not descend into the tables below it. */
-export type TakeRow = (table: string, parent: string | undefined, row: FlatRow) => boolean;
+/** Takes a row and the item it was made from; false: do not descend into the tables below it. */
+export type TakeRow = (table: string, parent: string | undefined, row: FlatRow, item: JsonDoc) => boolean;
 
 export class Flattener {
   private readonly schema: Schema;
@@ -119,7 +119,7 @@ export class Flattener {
     }
 
     const parent = parentPath.length === 0 ? undefined : this.naming.join(parentPath);
-    if (!take(table, parent, flat)) return;
+    if (!take(table, parent, flat, doc)) return;
     if (lists.size === 0) return;
     const newParentPath = [...parentPath, ...path];
     for (const list of lists.values()) {
@@ -148,8 +148,9 @@ export class Flattener {
       } else {
         const flat: FlatRow = new Map([[VALUE, item]]);
         for (const [name, value] of extend) flat.set(name, value);
+        if (isRoot) flat.set(LOAD_ID, this.loadId);
         this.addRowId(table, flat, flat, parentId, index, isRoot);
-        take(table, parent, flat);
+        take(table, parent, flat, item);
       }
     });
   }

@@ -9,9 +9,10 @@ import { BlockFileWriter } from "../package/block-format.ts";
 import { formatJobName, newFileId } from "../package/job-name.ts";
 import type { JobInfo, SchemaChange } from "../package/types.ts";
 import type { NamingConvention } from "../schema/naming.ts";
-import { completeColumns, isComplete, isNullable } from "../schema/tables.ts";
-import type { Schema } from "../schema/types.ts";
+import { completeColumns, hasSeenData, isComplete, isNullable } from "../schema/tables.ts";
+import type { ContractMode, Schema, Table } from "../schema/types.ts";
 import { lineBlocks } from "./line-blocks.ts";
+import { type RejectedCount, RejectedRows } from "./rejected.ts";
 import { RowPath } from "./row-path.ts";
 import { Scanner } from "./scanner.ts";
 import { NormalizeTables, type TableState } from "./table-state.ts";
@@ -31,6 +32,14 @@ export interface NormalizeWork {
   readonly from: string;
   /** Folder for the normalized jobs. */
   readonly to: string;
+  /** Keep what contracts discard in the table `_loadwright_rejected`; else it is only counted. */
+  readonly keepRejected?: boolean;
+  /** Tables that their contract keeps out of the schema. */
+  readonly refusedTables?: Readonly<Record<string, ContractMode>>;
+  /** Columns that had only nulls become text columns. */
+  readonly keepNullColumns?: boolean;
+  /** Declared tables to be made although no row has come for them. */
+  readonly emptyTables?: readonly string[];
 }
 
 export interface NormalizeResult {
@@ -38,6 +47,8 @@ export interface NormalizeResult {
   readonly rows: Readonly<Record<string, number>>;
   readonly changes: readonly SchemaChange[];
   readonly warnings: readonly string[];
+  /** What contracts discarded, per table. */
+  readonly rejected: Readonly<Record<string, RejectedCount>>;
   /** Rows whose shape was new, or that needed a decision. */
   readonly slowRows: number;
 }
@@ -45,7 +56,12 @@ export interface NormalizeResult {
 export async function normalizePackage(work: NormalizeWork, context: RunContext): Promise<NormalizeResult> {
   await mkdir(work.to, { recursive: true });
   const tables = new NormalizeTables(work.schema, work.naming, work.loadId);
-  const rowPath = new RowPath(tables);
+  const rejected = new RejectedRows(work.loadId, work.keepRejected === true);
+  const rowPath = new RowPath(tables, rejected, work.refusedTables);
+  const states = function* (): Generator<TableState> {
+    yield* tables.states.values();
+    if (rejected.state) yield rejected.state;
+  };
   const scanners = new Map<string, Scanner>();
   const output = new JobOutput(work.to, context.limits.jobBytesMax);
   const startedAt = context.now();
@@ -73,30 +89,29 @@ export async function normalizePackage(work: NormalizeWork, context: RunContext)
       rowPath.setGuesses(job.guesses);
       for await (const block of lineBlocks(join(work.from, job.file))) {
         context.signal.throwIfAborted();
+        const rows = scanner.counts;
         scanner.scan(block.bytes, 0, block.length, (lineAt, error) => {
-          throw rowError(error, job, block.offset + lineAt, block.bytes, lineAt);
+          throw rowError(error, job, rows.rows + 1, block.offset + lineAt, block.bytes, lineAt);
         });
         bytesDone += block.length;
-        await output.writeFull(tables.states.values());
+        await output.writeFull(states());
         if (context.now() - lastProgress > PROGRESS_MS) report(job.table);
       }
       report(job.table);
     }
-    await output.finish(tables.states.values());
+    await output.finish(states());
   } catch (error) {
     await output.abort();
     throw error;
   }
+  if (work.keepNullColumns) rowPath.keepNullColumns();
+  for (const name of work.emptyTables ?? []) materialize(work.schema, rowPath, name);
   const rows: Record<string, number> = {};
   for (const state of tables.states.values()) {
     if (state.rowsTotal === 0) continue;
     rows[state.name] = state.rowsTotal;
     checkRequired(work.schema, state);
-    const table = work.schema.tables.get(state.name)!;
-    const marks = { ...table["x-normalizer"] };
-    delete marks["evolve-columns-once"];
-    if (marks["seen-data"] === undefined) marks["seen-data"] = true;
-    table["x-normalizer"] = marks;
+    markSeen(work.schema.tables.get(state.name)!);
   }
   let slowRows = 0;
   for (const scanner of scanners.values()) slowRows += scanner.counts.slow;
@@ -105,8 +120,24 @@ export async function normalizePackage(work: NormalizeWork, context: RunContext)
     rows,
     changes: rowPath.changes,
     warnings: nullOnlyWarnings(work.schema, rowPath),
+    rejected: Object.fromEntries(rejected.counts),
     slowRows,
   };
+}
+
+/** From now on the table is one that has, or had, data. */
+function markSeen(table: Table): void {
+  const marks = { ...table["x-normalizer"] };
+  delete marks["evolve-columns-once"];
+  if (marks["seen-data"] === undefined) marks["seen-data"] = true;
+  table["x-normalizer"] = marks;
+}
+
+function materialize(schema: Schema, rowPath: RowPath, name: string): void {
+  const table = schema.tables.get(name);
+  if (!table || hasSeenData(table) || completeColumns(table).length === 0) return;
+  rowPath.declareEmpty(name);
+  markSeen(table);
 }
 
 /** The open job of each table; rotated by size, so that files stay bounded. */
@@ -212,10 +243,18 @@ function nullOnlyWarnings(schema: Schema, rowPath: RowPath): string[] {
   return warnings;
 }
 
-/** The error of one row with the file and line it came from, or the table and its place in the job. */
-function rowError(error: unknown, job: JobInfo, at: number, bytes: Uint8Array, lineAt: number): EngineError {
+/** The error of one row with the file and line it came from, or with its number in its table. */
+function rowError(
+  error: unknown,
+  job: JobInfo,
+  row: number,
+  at: number,
+  bytes: Uint8Array,
+  lineAt: number,
+): EngineError {
   const place = originOf(job, at, bytes, lineAt);
-  const details = { table: job.table, ...place };
+  // counted over the rows of the table in this package, from 1
+  const details = { table: job.table, row, ...place };
   const where = place.file ? `${place.file}, line ${place.line}` : `table ${job.table}`;
   if (error instanceof JsonSyntaxError) {
     const code = error.kind === "encoding" ? "FILE_ENCODING" : "FILE_FORMAT";
@@ -226,8 +265,8 @@ function rowError(error: unknown, job: JobInfo, at: number, bytes: Uint8Array, l
   }
   if (error instanceof EngineError) {
     const known = error.withDetails(details);
-    if (!place.file) return known;
-    return new EngineError(known.code, `${where}: ${known.message}`, { ...known, cause: known.cause });
+    const at = place.file ? where : `row ${row} of table ${job.table}`;
+    return new EngineError(known.code, `${at}: ${known.message}`, { ...known, cause: known.cause });
   }
   throw error;
 }

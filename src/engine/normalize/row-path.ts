@@ -8,12 +8,23 @@ import { EngineError } from "../errors.ts";
 import { decodeTyped, type JsonDoc } from "../interop/json.ts";
 import type { SchemaChange } from "../package/types.ts";
 import { type CoercedValue, coerce } from "../schema/coerce.ts";
+import {
+  allEvolve,
+  columnRule,
+  contractOf,
+  contractViolation,
+  expandContract,
+  type FullContract,
+  isNewTable,
+} from "../schema/contract.ts";
 import { newTable, updateTable } from "../schema/merge.ts";
-import { hasSeenData, isComplete, isNullable, isSystemTable } from "../schema/tables.ts";
-import type { Column, DataType, Table } from "../schema/types.ts";
+import { hasSeenData, isComplete, isNullable, isSystemTable, ROW_ID } from "../schema/tables.ts";
+import type { Column, ContractMode, DataType, Table } from "../schema/types.ts";
 import { detectIsoTimestamp, inferType } from "../schema/values.ts";
 import { type FlatRow, Flattener } from "./flatten.ts";
-import type { NormalizeTables, Slot, TableState } from "./table-state.ts";
+import { putCell } from "./put-cell.ts";
+import { RejectedRows } from "./rejected.ts";
+import type { NormalizeTables } from "./table-state.ts";
 
 type Guesses = Readonly<Record<string, DataType>>;
 
@@ -28,12 +39,24 @@ export class RowPath {
   /** Columns that had only nulls: table -> names. They get no column until a value arrives. */
   readonly nullOnly = new Map<string, Set<string>>();
   private readonly tables: NormalizeTables;
+  private readonly rejected: RejectedRows;
   private readonly noted = new Set<string>();
+  /** Contracts by table; undefined: everything evolves. */
+  private readonly contracts = new Map<string, FullContract | undefined>();
   private guesses: ReadonlyMap<string, DataType> = new Map();
   private root = "";
 
-  constructor(tables: NormalizeTables) {
+  /** `refused`: tables that their contract kept out of the schema when they were declared. */
+  constructor(
+    tables: NormalizeTables,
+    rejected = new RejectedRows(tables.loadId, false),
+    refused: Readonly<Record<string, ContractMode>> = {},
+  ) {
     this.tables = tables;
+    this.rejected = rejected;
+    for (const [name, mode] of Object.entries(refused)) {
+      this.contracts.set(name, { ...expandContract(undefined), tables: mode });
+    }
     this.flattener = new Flattener(tables.schema, tables.naming, tables.loadId);
   }
 
@@ -47,18 +70,58 @@ export class RowPath {
   /** Adds a document's rows to the buffers of its tables. */
   add(rootTable: string, doc: JsonDoc): void {
     this.root = rootTable;
-    this.flattener.document(rootTable, doc, (table, parent, row) => {
-      this.write(table, parent, row);
-      return true;
+    this.flattener.document(rootTable, doc, (table, parent, row, item) =>
+      this.write(table, parent, row, item),
+    );
+  }
+
+  /** Makes a table that no row has come for, with the columns that every row of it has. */
+  declareEmpty(rootTable: string): void {
+    const empty: JsonDoc = new Map();
+    this.root = rootTable;
+    this.flattener.document(rootTable, empty, (name, _parent, row) => {
+      const table = this.tables.schema.tables.get(name)!;
+      const added: Column[] = [];
+      for (const [column, value] of row) {
+        const placed = value === null ? undefined : this.place(table, column, value, true).column;
+        if (placed) added.push(placed);
+      }
+      this.extend(table, added, false);
+      return false;
     });
   }
 
-  private write(tableName: string, parent: string | undefined, row: FlatRow): void {
+  /** Adds the columns that had only nulls, as text, where the contract lets them in. */
+  keepNullColumns(): void {
+    for (const [name, columns] of this.nullOnly) {
+      const table = this.tables.schema.tables.get(name);
+      if (!table) continue;
+      const contract = this.contractOf(table, undefined);
+      for (const columnName of columns) {
+        const existing = table.columns.get(columnName);
+        if (existing && isComplete(existing)) continue;
+        const inferred = inferColumn(this.tables, columnName, "text");
+        const column = existing ? Object.assign(inferred, existing) : inferred;
+        if (contract && columnRule(this.tables.schema, table, column, contract)) continue;
+        this.extend(table, [column], false);
+      }
+    }
+  }
+
+  /** False: the row was discarded, and nothing below it is looked at. */
+  private write(tableName: string, parent: string | undefined, row: FlatRow, item: JsonDoc): boolean {
     const schema = this.tables.schema;
     const known = schema.tables.get(tableName);
     const table = known ?? newTable(tableName, { parent });
+    const contract = this.contractOf(table, parent);
+    if (contract && contract.tables !== "evolve" && isNewTable(schema, tableName)) {
+      if (contract.tables === "freeze") throw contractViolation("tables", tableName);
+      this.rejected.row(tableName, null, "tables", item);
+      return false;
+    }
     const cells: Cell[] = [];
     const added: Column[] = [];
+    let dropped: [name: string, entity: "columns" | "data_type", value: JsonDoc][] | undefined;
     for (const [name, raw] of row) {
       if (raw === null) {
         this.nullValue(table, name);
@@ -66,15 +129,43 @@ export class RowPath {
       }
       const value = decodeMarked(raw);
       const { cell, column } = this.place(table, name, value, tableName === this.root);
+      const rule = column && contract && columnRule(schema, table, column, contract);
+      if (rule) {
+        const entity = rule.entity as "columns" | "data_type";
+        if (rule.mode === "freeze") {
+          throw contractViolation(entity, tableName, { name, value_type: inferType(value) });
+        }
+        if (rule.mode === "discard_row") {
+          this.rejected.row(tableName, name, entity, item);
+          return false;
+        }
+        dropped ??= [];
+        dropped.push([name, entity, raw]);
+        continue;
+      }
       cells.push(cell);
       if (column) added.push(column);
     }
     if (added.length > 0 || !known) this.extend(table, added, known === undefined);
+    for (const [name, entity, value] of dropped ?? []) {
+      this.rejected.value(tableName, name, entity, row.get(ROW_ID) ?? null, value);
+    }
     const current = schema.tables.get(tableName)!;
     const state = this.tables.state(tableName);
     const at = state.buffer.beginRow();
     state.rowsTotal++;
     for (const { name, value } of cells) putCell(state, state.slot(current, name)!, at, value);
+    return true;
+  }
+
+  private contractOf(table: Table, parent: string | undefined): FullContract | undefined {
+    const { name } = table;
+    if (this.contracts.has(name)) return this.contracts.get(name);
+    const { schema } = this.tables;
+    const contract = contractOf(schema, schema.tables.has(name) ? name : (parent ?? name));
+    const guarded = allEvolve(contract) ? undefined : contract;
+    this.contracts.set(name, guarded);
+    return guarded;
   }
 
   private nullValue(table: Table, name: string): void {
@@ -177,37 +268,6 @@ export class RowPath {
 
 function decodeMarked(value: JsonDoc): JsonDoc {
   return typeof value === "string" ? (decodeTyped(value) as JsonDoc) : value;
-}
-
-const encoder = new TextEncoder();
-
-/** Writes a coerced value into its cell. */
-export function putCell(state: TableState, slot: Slot, row: number, value: CoercedValue): void {
-  const { cells } = slot;
-  switch (cells.kind) {
-    case "bool":
-      cells.setBool(row, value as boolean);
-      return;
-    case "float64":
-      cells.setFloat(row, value as number);
-      return;
-    case "date":
-      cells.setDays(row, value as number);
-      return;
-    case "int64":
-    case "timestamp":
-    case "time":
-      if (typeof value === "bigint") cells.setBigInt(row, value);
-      else cells.setInt(row, value as number);
-      return;
-    case "bytes":
-      state.buffer.setBytes(cells, row, value as Uint8Array, 0, (value as Uint8Array).length);
-      return;
-    case "text": {
-      const bytes = encoder.encode(value as string);
-      state.buffer.setBytes(cells, row, bytes, 0, bytes.length);
-    }
-  }
 }
 
 interface Settings {

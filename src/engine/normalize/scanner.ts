@@ -142,8 +142,10 @@ export class Scanner {
     const doc = parseJsonDocument(this.bytes, start, end);
     this.rowPath.add(this.rootTable, doc);
     if (!(doc instanceof Map)) return;
+    // a contract may have discarded every row so far, and the table with them
+    const table = this.tables.schema.tables.get(this.rootTable);
+    if (!table) return;
     if (this.rowIdSlot === undefined) {
-      const table = this.tables.schema.tables.get(this.rootTable)!;
       const state = this.tables.state(this.rootTable);
       this.rowIdSlot = state.slot(table, ROW_ID);
       this.loadIdSlot = state.slot(table, LOAD_ID);

@@ -361,6 +361,14 @@ export class PackageStore {
     return { extracting, normalizing, extracted };
   }
 
+  /** Removes all packages, state and schemas: for a pipeline that begins anew. */
+  async forgetAll(): Promise<void> {
+    await rm(join(this.dir, "state.json"), { force: true });
+    for (const place of [...PLACES, "dropped", "removing", "schemas"]) {
+      await rm(join(this.dir, place), { recursive: true, force: true });
+    }
+  }
+
   // ---- the pipeline's committed state and schemas ----
 
   async committedState(): Promise<string | undefined> {

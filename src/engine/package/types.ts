@@ -10,7 +10,7 @@
  */
 
 import type { ErrorEnvelope } from "../errors.ts";
-import type { DataType, WriteDisposition } from "../schema/types.ts";
+import type { ContractMode, DataType, WriteDisposition } from "../schema/types.ts";
 
 export type Stage = "extracted" | "normalized" | "loaded" | "failed";
 export const STAGES: readonly Stage[] = ["extracted", "normalized", "loaded", "failed"];
@@ -60,6 +60,14 @@ export interface Manifest {
   readonly jobs: readonly JobInfo[];
   /** True when state.json differs from the state before this package. */
   readonly state_changed: boolean;
+  /** Tables to drop before anything else; they are in the schema no more, or anew. */
+  readonly drop_tables?: readonly string[];
+  /** Tables to empty before anything else. */
+  readonly truncate_tables?: readonly string[];
+  /** Tables that their contract keeps out of the schema; rows of theirs are rejected. */
+  readonly refused_tables?: Readonly<Record<string, ContractMode>>;
+  /** What contracts discarded, per table. */
+  readonly rejected?: Readonly<Record<string, { readonly rows: number; readonly values: number }>>;
   /** Filled by normalize: rows per table, nested ones included. */
   readonly rows?: Readonly<Record<string, number>>;
   /** Filled by normalize: what the package changes in the schema. */

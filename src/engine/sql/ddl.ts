@@ -11,7 +11,14 @@ import { columnWith, nestedChain, PARENT_KEY, ROOT_KEY, ROW_KEY } from "./table-
 import { type CompleteColumn, completeColumns } from "./types.ts";
 
 export interface DdlStatement {
-  readonly kind: "create_schema" | "create_table" | "add_column" | "fill_root_key";
+  readonly kind:
+    | "create_schema"
+    | "create_table"
+    | "add_column"
+    | "fill_root_key"
+    | "drop_table"
+    | "delete_versions"
+    | "empty_table";
   /** Empty for `create_schema`. */
   readonly table: string;
   readonly sql: string;

@@ -319,6 +319,8 @@ class Commit {
       schemaJson: work.schemaJson,
       jobs: work.jobs,
       replaceTables: work.replaceTables,
+      dropTables: work.dropTables,
+      truncateTables: work.truncateTables,
       live: await readCatalogue(connection, dataset),
       exists: await datasetExists(connection, dataset),
       insertedAt: new Date(context.now()).toISOString(),

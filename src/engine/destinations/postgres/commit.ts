@@ -139,6 +139,8 @@ set local datestyle = 'ISO, MDY'`);
       schemaJson: work.schemaJson,
       jobs: work.jobs,
       replaceTables: work.replaceTables,
+      dropTables: work.dropTables,
+      truncateTables: work.truncateTables,
       live: await readCatalogue(connection, dataset),
       exists: await datasetExists(connection, dataset),
       insertedAt: new Date(context.now()).toISOString(),

@@ -1,0 +1,113 @@
+/**
+ * Starting anew: tables leave the schema or lose their rows, and what their resources remember goes with
+ * them. Only the schema and state in hand are changed; the package that carries them does the rest.
+ */
+
+import { compilePath } from "./extract/json-path.ts";
+import type { Source } from "./extract/resource.ts";
+import type { PipelineState } from "./interop/state.ts";
+import { hasSeenData, isNested, isSystemTable, relationalConfig, tableChain } from "./schema/tables.ts";
+import type { Schema } from "./schema/types.ts";
+
+/**
+ * drop_sources: all tables and the state of the source; drop_resources: tables and state of the resources
+ * that run; drop_data: their rows and state, the tables stay.
+ */
+export type RefreshMode = "drop_sources" | "drop_resources" | "drop_data";
+
+/** What a package does to tables before it loads its rows. */
+export interface TableReset {
+  /** Children before parents. */
+  readonly dropTables: readonly string[];
+  readonly truncateTables: readonly string[];
+}
+
+type Named = (resource: string) => boolean;
+
+/** Exact names, or regular expressions after `re:`, as dlt takes them. */
+export function matchingNames(patterns: readonly string[]): Named {
+  const tests = patterns.map((pattern) =>
+    pattern.startsWith("re:") ? new RegExp(`^(?:${pattern.slice(3)})`) : pattern,
+  );
+  return (name) => tests.some((test) => (typeof test === "string" ? test === name : test.test(name)));
+}
+
+/** The data tables of the resources, nested ones included, children before parents. */
+export function tablesOfResources(schema: Schema, named: Named): string[] {
+  const names: string[] = [];
+  for (const table of schema.tables.values()) {
+    if (isNested(table) || isSystemTable(table.name) || !named(table.resource ?? table.name)) continue;
+    names.push(...tableChain(schema, table.name).map((member) => member.name));
+  }
+  return names.reverse();
+}
+
+export function refreshSource(
+  mode: RefreshMode,
+  work: {
+    readonly schema: Schema;
+    readonly state: PipelineState;
+    readonly source: Source;
+    readonly resources?: readonly string[];
+  },
+): TableReset {
+  const { schema, state, source } = work;
+  const running = new Set<string>();
+  for (let each of source.chosen(work.resources)) {
+    running.add(each.name);
+    for (; each.parent; each = each.parent) running.add(each.parent.name);
+  }
+  const named: Named = mode === "drop_sources" ? () => true : (name) => running.has(name);
+  const withData = tablesOfResources(schema, named).filter((name) => hasSeenData(schema.tables.get(name)!));
+  forgetResources(state, schema.name, named);
+  if (mode === "drop_sources") forgetSource(state, schema.name);
+  if (mode === "drop_data") return { dropTables: [], truncateTables: withData };
+  dropFromSchema(schema, tablesOfResources(schema, named));
+  return { dropTables: withData, truncateTables: [] };
+}
+
+/** Takes tables out of the schema, and out of the normalizer's settings. */
+export function dropFromSchema(schema: Schema, tables: readonly string[]): void {
+  const propagated = relationalConfig(schema)?.propagation?.tables;
+  for (const name of tables) {
+    schema.tables.delete(name);
+    delete propagated?.[name];
+  }
+}
+
+/** Cursors and own state of resources; returns their names. */
+export function forgetResources(state: PipelineState, sourceName: string, named: Named): string[] {
+  const resources = state.sources?.[sourceName]?.resources as Record<string, unknown> | undefined;
+  const forgotten = Object.keys(resources ?? {}).filter(named);
+  for (const name of forgotten) delete resources![name];
+  return forgotten;
+}
+
+function forgetSource(state: PipelineState, sourceName: string): void {
+  const own = state.sources?.[sourceName];
+  for (const key of Object.keys(own ?? {})) if (key !== "resources") delete own![key];
+}
+
+/** Deletes keys of the source's state by path (`token`, `pages.last`, `pages[*]`); returns what was there. */
+export function forgetPaths(state: PipelineState, sourceName: string, paths: readonly string[]): string[] {
+  const own = state.sources?.[sourceName];
+  const forgotten: string[] = [];
+  const remove = (at: unknown, steps: readonly (string | number)[], done: string): void => {
+    const [step, ...rest] = steps;
+    if (typeof at !== "object" || at === null || step === undefined) return;
+    const holder = at as Record<string, unknown>;
+    for (const key of step === "*" ? Object.keys(holder) : [String(step)]) {
+      const path = done === "" ? key : `${done}.${key}`;
+      if (!Object.hasOwn(holder, key) || path === "resources") continue;
+      if (rest.length > 0) {
+        remove(holder[key], rest, path);
+        continue;
+      }
+      forgotten.push(path);
+      if (Array.isArray(at)) at.splice(Number(key), 1);
+      else delete holder[key];
+    }
+  };
+  for (const path of paths) remove(own, compilePath(path), "");
+  return forgotten;
+}
