@@ -117,7 +117,8 @@ function createTable(dialect: Dialect, dataset: Dataset, table: Table): string {
 }
 
 function declaration(dialect: Dialect, column: Column, notNull: boolean): string {
-  return `${dialect.quote(column.name)} ${dialect.sqlType(column)}${notNull ? " not null" : ""}`;
+  const unique = column.unique === true ? dialect.uniqueColumn : "";
+  return `${dialect.quote(column.name)} ${dialect.sqlType(column)}${unique}${notNull ? " not null" : ""}`;
 }
 
 /** A root key is always added nullable: rows that are there already get theirs from `fillRootKeys`. */

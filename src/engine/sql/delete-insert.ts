@@ -54,11 +54,18 @@ export function deleteInsertSteps({ dialect, dataset, chain }: MergeInput): Step
     steps.push({ kind: "sql", table: table.name, sql, ...(counts ? { counts } : {}) });
   };
 
+  const analyze = (table: Table, quoted: string): void => {
+    const sql = dialect.analyze(quoted);
+    if (sql !== undefined) run(table, sql);
+  };
+
+  const deduplicates = primaryKey.length > 0 && root.table["x-stage-data-deduplicated"] !== true;
   for (const { table, columns, files } of filled) {
-    run(table, createStaging(dialect, staged(table), columns));
+    run(table, createStaging(dialect, staged(table), columns, deduplicates && table === root.table));
     if (files.length === 0) continue;
     const into = { ...dialect.temporary, table: table.name };
     steps.push({ kind: "load", table: table.name, into, columns, files });
+    analyze(table, staged(table));
   }
 
   const nestedBefore = nested.filter(({ existed }) => existed);
@@ -74,11 +81,12 @@ export function deleteInsertSteps({ dialect, dataset, chain }: MergeInput): Step
       }
     } else {
       const rowKey = quote(rowKeyOf(root.table));
-      const gone = qualified(dialect, { ...dialect.temporary, table: goneTable(root.table.name) });
+      const gone = qualified(dialect, { ...dialect.temporary, table: goneTable(dialect, root.table.name) });
       const ids = matches.map(
         (match) => `select d.${rowKey} as id from ${inDataset(root.table)} as d where ${match}`,
       );
       run(root.table, `create temp table ${gone}${dialect.temporarySuffix} as ${ids.join(" union ")}`);
+      analyze(root.table, gone);
       for (const { table } of [...nestedBefore].reverse()) {
         const key = quote(rootKeyOf(table, root.table));
         run(table, `delete from ${inDataset(table)} where ${key} in (select id from ${gone})`, "deleted");
@@ -92,7 +100,6 @@ export function deleteInsertSteps({ dialect, dataset, chain }: MergeInput): Step
     }
   }
 
-  const deduplicates = primaryKey.length > 0 && root.table["x-stage-data-deduplicated"] !== true;
   if (deduplicates)
     run(root.table, dropDuplicates(dialect, staged(root.table), root.table, primaryKey), "deduplicated");
   const marked = hardDeleteCondition(dialect, root.table);
@@ -122,10 +129,15 @@ export function mergeWithoutKey(table: string): EngineError {
   );
 }
 
-function createStaging(dialect: Dialect, name: string, columns: readonly LoadColumn[]): string {
+function createStaging(
+  dialect: Dialect,
+  name: string,
+  columns: readonly LoadColumn[],
+  numbered: boolean,
+): string {
   const lines = columns.map((column) => `${dialect.quote(column.name)} ${column.sqlType}`);
   const { column, definition } = dialect.arrival;
-  if (definition !== undefined) lines.push(`${dialect.quote(column)} ${definition}`);
+  if (numbered && definition !== undefined) lines.push(`${dialect.quote(column)} ${definition}`);
   return `create temp table ${name} (${lines.join(", ")})${dialect.temporarySuffix}`;
 }
 
@@ -183,6 +195,6 @@ function keyMissing(table: Table, key: string): EngineError {
 }
 
 /** No table of a source may begin like dlt's own, so this name is free. */
-function goneTable(root: string): string {
-  return `_dlt_deleted_${root}`;
+function goneTable(dialect: Dialect, root: string): string {
+  return dialect.helperName(`_dlt_deleted_${root}`);
 }

@@ -3,8 +3,10 @@
  * that only one database needs is named here rather than tested for by name elsewhere.
  */
 
+import { EngineError } from "../errors.ts";
+import { snakeCase } from "../schema/naming.ts";
 import type { Column } from "../schema/types.ts";
-import { duckdbType } from "./types.ts";
+import { duckdbType, postgresType } from "./types.ts";
 
 /** Where the tables of a dataset live. DuckDB needs the catalogue: see `qualified`. */
 export interface Dataset {
@@ -41,6 +43,14 @@ export interface Dialect {
   emptyTable(quoted: string): string;
   /** A timestamp as ISO text with microseconds and `Z`. */
   isoTimestamp(expression: string): string;
+  /** Text to sort and compare by its bytes, whatever the database's language: load ids are times as text. */
+  byteOrder(expression: string): string;
+  /** Follows the type of a column that is hinted as unique. */
+  readonly uniqueColumn: string;
+  /** The name of a helper table, made from another table's name, within the database's limit. */
+  helperName(name: string): string;
+  /** Tells the planner how many rows a staging table has; undefined where it knows. */
+  analyze(quoted: string): string | undefined;
 }
 
 export const duckdbDialect: Dialect = {
@@ -56,7 +66,56 @@ export const duckdbDialect: Dialect = {
   arrival: { column: "rowid" },
   emptyTable: (quoted) => `delete from ${quoted}`,
   isoTimestamp: (expression) => `strftime(${expression} at time zone 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')`,
+  byteOrder: (expression) => expression,
+  uniqueColumn: "",
+  helperName: (name) => name,
+  analyze: () => undefined,
 };
+
+/** Longer identifiers are cut by Postgres without an error. */
+export const POSTGRES_IDENTIFIER_BYTES_MAX = 63;
+
+/** `createIndexes`: dlt's default, an index for every column that is hinted as unique. */
+export function postgresDialect(options: { readonly createIndexes?: boolean } = {}): Dialect {
+  const naming = snakeCase(POSTGRES_IDENTIFIER_BYTES_MAX);
+  return {
+    name: "postgres",
+    quote: quotePostgres,
+    // Quoted names keep their case.
+    fold: (identifier) => identifier,
+    sqlType: postgresType,
+    addsColumnsTogether: true,
+    // Rows that are there have no value for it yet; normalizing refuses nulls in the rows that come.
+    addsNotNull: false,
+    // Resolves to the session's own temporary schema, so that no search path is asked.
+    temporary: { schema: "pg_temp" },
+    temporarySuffix: " on commit drop",
+    // Row addresses (ctid) do not rise with insertion: a short row may fill a gap in an earlier page.
+    arrival: {
+      column: "_loadwright_arrival",
+      definition: "bigint generated always as identity (cache 10000)",
+    },
+    // Truncating would lock readers out until the commit and show older snapshots an empty table.
+    emptyTable: (quoted) => `delete from ${quoted}`,
+    isoTimestamp: (expression) =>
+      `pg_catalog.to_char(${expression} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`,
+    byteOrder: (expression) => `${expression} collate "C"`,
+    uniqueColumn: options.createIndexes === false ? "" : " unique",
+    helperName: (name) => naming.shorten(name, name),
+    analyze: (quoted) => `analyze ${quoted}`,
+  };
+}
+
+function quotePostgres(identifier: string): string {
+  if (Buffer.byteLength(identifier) > POSTGRES_IDENTIFIER_BYTES_MAX || identifier.includes("\0")) {
+    throw new EngineError(
+      "IDENTIFIER_INVALID",
+      `The name ${identifier.replaceAll("\0", "")} cannot be a name in Postgres: it has more than ${POSTGRES_IDENTIFIER_BYTES_MAX} bytes, or a NUL.`,
+      { details: { identifier: identifier.replaceAll("\0", "") } },
+    );
+  }
+  return quoteIdentifier(identifier);
+}
 
 function quoteIdentifier(identifier: string): string {
   return `"${identifier.replaceAll('"', '""')}"`;

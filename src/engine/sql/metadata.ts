@@ -88,7 +88,7 @@ export function selectState(dialect: Dialect, dataset: Dataset, pipelineName: st
 from ${qualified(dialect, { ...dataset, table: STATE_TABLE })} as s
 join ${qualified(dialect, { ...dataset, table: LOADS_TABLE })} as l on l."load_id" = s."_dlt_load_id"
 where s."pipeline_name" = $1 and l."status" = ${LOAD_COMPLETE}
-order by l."load_id" desc
+order by ${dialect.byteOrder('l."load_id"')} desc
 limit 1`,
     parameters: [pipelineName],
   };
@@ -124,11 +124,11 @@ export function selectLoads(
   const conditions: string[] = [];
   if (filter.schemaName !== undefined)
     conditions.push(`"schema_name" = $${parameters.push(filter.schemaName)}`);
-  if (filter.before !== undefined) conditions.push(`"load_id" < $${parameters.push(filter.before)}`);
+  if (filter.before !== undefined) conditions.push(`${dialect.byteOrder('"load_id"')} < $${parameters.push(filter.before)}`);
   return {
     sql: `select "load_id", "schema_name", "status", ${dialect.isoTimestamp('"inserted_at"')} as "inserted_at", "schema_version_hash"
 from ${qualified(dialect, { ...dataset, table: LOADS_TABLE })} as l${where(conditions)}
-order by "load_id" desc${limit(filter.limit)}`,
+order by ${dialect.byteOrder('"load_id"')} desc${limit(filter.limit)}`,
     parameters,
   };
 }
