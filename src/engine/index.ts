@@ -20,6 +20,7 @@ export {
   transformer,
 } from "./extract/resource.ts";
 export type { CursorView, ResourceContext } from "./extract/resource-context.ts";
+export type { WriteDispositionHint } from "./extract/write-disposition.ts";
 export { PyFloat, TypedValue } from "./interop/json.ts";
 export { Pipeline } from "./pipeline.ts";
 export type { DropPlan, PipelineOptions, RunOptions } from "./pipeline-options.ts";

@@ -27,7 +27,6 @@ function missingFeature(golden: GoldenCase): string | undefined {
     for (const resource of run.resources) {
       if (resource.schema_contract) return "schema contracts";
       if (resource.nested_hints) return "nested hints";
-      if (typeof resource.write_disposition === "object") return "merge strategies besides delete-insert";
     }
   }
   return undefined;

@@ -130,7 +130,9 @@ describe("the demo", () => {
     expect(second.report.status).toBe("succeeded");
     expect(second.report.rows).toEqual({});
     expect(
-      await query("select count(*) from transport.airports union all select count(*) from transport._dlt_loads"),
+      await query(
+        "select count(*) from transport.airports union all select count(*) from transport._dlt_loads",
+      ),
     ).toEqual(before);
   });
 });

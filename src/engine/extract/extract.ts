@@ -15,13 +15,14 @@ import type { JobInfo, ResourceInPackage } from "../package/types.ts";
 import { updateTable } from "../schema/merge.ts";
 import type { NamingConvention } from "../schema/naming.ts";
 import { hasSeenData, isNested } from "../schema/tables.ts";
-import type { Schema, WriteDisposition } from "../schema/types.ts";
+import type { Schema } from "../schema/types.ts";
 import { checkKeys, namesOf, tableFromHints } from "./hints.ts";
 import { CursorRun } from "./incremental.ts";
 import { JobWriter } from "./job-writer.ts";
 import { checkpoint, JsonlPage, type Row, type Yielded } from "./page.ts";
 import type { Resource, Source } from "./resource.ts";
 import type { ResourceContext } from "./resource-context.ts";
+import { dispositionOf, strategyOf } from "./write-disposition.ts";
 
 const PROGRESS_MS = 100;
 const LF = 0x0a;
@@ -60,7 +61,9 @@ export interface ExtractWork {
  */
 function canSplit(resource: Resource): boolean {
   const { hints } = resource;
-  if (resource.parent || hints.writeDisposition === "replace") return false;
+  if (resource.parent || dispositionOf(hints.writeDisposition) === "replace") return false;
+  // what a load lacks is retired, so a part of it would retire the rest
+  if (strategyOf(hints.writeDisposition) === "scd2") return false;
   if (hints.checkpoints) return true;
   if (hints.incremental?.rowOrder !== "asc") return false;
   // deleting by merge key, or choosing by dedup_sort, looks at a package as a whole
@@ -199,7 +202,7 @@ class Extraction {
       return own.resources as Record<string, Record<string, unknown>>;
     };
     // a replaced table starts anew, and so does what its resource remembers
-    if (hints.writeDisposition === "replace") {
+    if (dispositionOf(hints.writeDisposition) === "replace") {
       const own = sourceState();
       if (own.resources) delete resourceStates()[resource.name];
     }
@@ -282,7 +285,7 @@ class Extraction {
 
   private inPackage(running: Running): ResourceInPackage {
     const { resource, cursor, rows } = running;
-    const disposition: WriteDisposition = resource.hints.writeDisposition ?? "append";
+    const disposition = dispositionOf(resource.hints.writeDisposition);
     const tables = new Set(running.tables);
     if (disposition === "replace") {
       // tables that a function named in an earlier run are replaced as well

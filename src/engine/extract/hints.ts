@@ -6,13 +6,14 @@ import type { Column, DataType, Table } from "../schema/types.ts";
 import { DATA_TYPES } from "../schema/types.ts";
 import { simpleField } from "./json-path.ts";
 import type { Resource } from "./resource.ts";
+import { applyDisposition, checkDisposition, dispositionOf, strategyOf } from "./write-disposition.ts";
 
 export function namesOf(key: string | readonly string[] | undefined): readonly string[] {
   if (key === undefined) return [];
   return typeof key === "string" ? [key] : key;
 }
 
-/** The table as declared; names normalized. Columns: declared ones first, then keys, then the cursor. */
+/** The table as declared; names normalized. Columns: declared ones, keys, those of scd2, the cursor. */
 export function tableFromHints(resource: Resource, tableName: string, naming: NamingConvention): Table {
   const { hints } = resource;
   const columns = new Map<string, Column>();
@@ -37,15 +38,10 @@ export function tableFromHints(resource: Resource, tableName: string, naming: Na
       keyed.nullable ??= false;
     }
   }
+  const table: Table = { name: tableName, columns, resource: resource.name };
+  applyDisposition(table, hints.writeDisposition, (source) => naming.path(source));
   const cursor = hints.incremental ? simpleField(hints.incremental.cursorPath) : undefined;
   if (cursor) column(cursor).incremental = true;
-
-  const table: Table = {
-    name: tableName,
-    columns,
-    write_disposition: hints.writeDisposition ?? "append",
-    resource: resource.name,
-  };
   if (hints.description) table.description = hints.description;
   if (hints.schemaContract) table.schema_contract = hints.schemaContract;
   if (hints.maxTableNesting !== undefined) table["x-normalizer"] = { max_nesting: hints.maxTableNesting };
@@ -67,14 +63,28 @@ function checkType(resource: string, column: string, type: DataType | undefined)
 /** A merge needs to know which rows are the same; found before anything is fetched. */
 export function checkKeys(resource: Resource): void {
   const { hints } = resource;
-  if (hints.writeDisposition !== "merge") return;
-  const marked = Object.values(hints.columns ?? {}).some((column) => column.primary_key || column.merge_key);
-  if (namesOf(hints.primaryKey).length + namesOf(hints.mergeKey).length > 0 || marked) return;
+  checkDisposition(resource.name, hints.writeDisposition);
+  if (dispositionOf(hints.writeDisposition) !== "merge") return;
+  const strategy = strategyOf(hints.writeDisposition) ?? "delete-insert";
+  const declared = Object.values(hints.columns ?? {});
+  const primary = namesOf(hints.primaryKey).length > 0 || declared.some((column) => column.primary_key);
+  const merge = namesOf(hints.mergeKey).length > 0 || declared.some((column) => column.merge_key);
+  if (strategy === "scd2" || primary || (merge && strategy === "delete-insert")) return;
+  if (strategy === "delete-insert") {
+    throw new EngineError(
+      "MERGE_WITHOUT_KEY",
+      `Resource ${resource.name} merges but has neither a primaryKey nor a mergeKey.`,
+      {
+        details: { resource: resource.name },
+      },
+    );
+  }
   throw new EngineError(
     "MERGE_WITHOUT_KEY",
-    `Resource ${resource.name} merges but has neither a primaryKey nor a mergeKey.`,
+    `Resource ${resource.name} merges with strategy ${strategy} but has no primaryKey.`,
     {
-      details: { resource: resource.name },
+      hint: "Give the resource a primaryKey, or use another merge strategy.",
+      details: { resource: resource.name, strategy },
     },
   );
 }

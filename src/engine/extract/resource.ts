@@ -4,10 +4,11 @@
  */
 
 import { EngineError } from "../errors.ts";
-import type { Column, Contract, ContractMode, WriteDisposition } from "../schema/types.ts";
+import type { Column, Contract, ContractMode } from "../schema/types.ts";
 import type { Incremental } from "./incremental.ts";
 import type { Row, Yielded } from "./page.ts";
 import type { ResourceContext } from "./resource-context.ts";
+import type { WriteDispositionHint } from "./write-disposition.ts";
 
 /** Hints for one column, stored keys: `{ data_type: "decimal", precision: 18, scale: 4 }`. */
 export type ColumnHints = Partial<Omit<Column, "name">>;
@@ -15,8 +16,11 @@ export type ColumnHints = Partial<Omit<Column, "name">>;
 export interface ResourceHints {
   /** Table to load into; default the resource's name. A function chooses per row. */
   readonly tableName?: string | ((row: Row) => string);
-  /** `append` (default), `replace`, or `merge`, which needs a primaryKey or mergeKey. */
-  readonly writeDisposition?: WriteDisposition;
+  /**
+   * `append` (default), `replace`, or `merge`, which needs a primaryKey or mergeKey. An object chooses how to
+   * merge: `{ disposition: "merge", strategy: "upsert" }`; see `WriteDispositionHint`.
+   */
+  readonly writeDisposition?: WriteDispositionHint;
   readonly primaryKey?: string | readonly string[];
   readonly mergeKey?: string | readonly string[];
   readonly columns?: Readonly<Record<string, ColumnHints>>;

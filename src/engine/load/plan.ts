@@ -8,12 +8,14 @@ import { EngineError } from "../errors.ts";
 import type { Schema, Table, WriteDisposition } from "../schema/types.ts";
 import { appendSteps } from "../sql/append.ts";
 import { type DdlPlan, planDdl } from "../sql/ddl.ts";
-import { deleteInsertSteps, type MergeTable } from "../sql/delete-insert.ts";
+import { deleteInsertSteps, type MergeInput, type MergeTable } from "../sql/delete-insert.ts";
 import type { Dataset, Dialect } from "../sql/dialect.ts";
 import { insertLoad, insertVersion } from "../sql/metadata.ts";
 import { emptySteps } from "../sql/replace.ts";
+import { scd2Steps } from "../sql/scd2.ts";
 import { describeStep, loadColumns, type Statement, type Step } from "../sql/statement.ts";
 import { nestedChain, rootOf } from "../sql/table-chain.ts";
+import { insertOnlySteps, upsertSteps } from "../sql/upsert.ts";
 
 export interface PlanInput {
   readonly dialect: Dialect;
@@ -98,7 +100,7 @@ function rootSteps(input: PlanInput, root: Table, disposition: WriteDisposition)
       return [...emptySteps(dialect, dataset, emptied), ...appends()];
     }
     case "merge": {
-      refuseOtherStrategy(root);
+      refuseFilters(root);
       const [first, ...nested] = chain.map(
         (table): MergeTable => ({
           table,
@@ -107,7 +109,7 @@ function rootSteps(input: PlanInput, root: Table, disposition: WriteDisposition)
           existed: existed(table),
         }),
       );
-      return deleteInsertSteps({ dialect, dataset, chain: [first!, ...nested] });
+      return mergeSteps(root, { dialect, dataset, chain: [first!, ...nested] }, input.loadId);
     }
     case "skip":
       throw new EngineError("SCHEMA_INVALID", `Table ${root.name} has rows to load, but is to be skipped.`, {
@@ -117,18 +119,34 @@ function rootSteps(input: PlanInput, root: Table, disposition: WriteDisposition)
   }
 }
 
-/** Other strategies than delete-insert have their own file in ../sql and their own case here. */
-function refuseOtherStrategy(root: Table): void {
+function mergeSteps(root: Table, merge: MergeInput, loadId: string): Step[] {
   const strategy = root["x-merge-strategy"] ?? "delete-insert";
-  if (strategy === "delete-insert") return;
-  throw new EngineError(
-    "CONFIG_INVALID",
-    `Table ${root.name}: merge strategy ${String(strategy)} is not supported.`,
-    {
-      hint: "Use the merge strategy delete-insert.",
-      details: { table: root.name, strategy },
-    },
-  );
+  switch (strategy) {
+    case "delete-insert":
+      return deleteInsertSteps(merge);
+    case "upsert":
+      return upsertSteps(merge);
+    case "insert-only":
+      return insertOnlySteps(merge);
+    case "scd2":
+      return scd2Steps({ ...merge, loadId });
+    default:
+      throw notSupported(root, `merge strategy ${String(strategy)}`, { strategy });
+  }
+}
+
+/** Conditions that dlt stores with a merge: left out, the merge would touch other rows than it should. */
+function refuseFilters(root: Table): void {
+  for (const hint of ["x-merge-source-filter", "x-merge-destination-scope"]) {
+    if (root[hint]) throw notSupported(root, `the merge condition ${hint}`, { hint });
+  }
+}
+
+function notSupported(root: Table, what: string, details: Record<string, unknown>): EngineError {
+  return new EngineError("CONFIG_INVALID", `Table ${root.name}: ${what} is not supported.`, {
+    hint: "Use the merge strategy delete-insert, upsert, insert-only or scd2, without conditions.",
+    details: { table: root.name, ...details },
+  });
 }
 
 /** The plan as text, one statement after the other. Parameters stay placeholders. */

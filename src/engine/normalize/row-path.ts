@@ -9,7 +9,7 @@ import { decodeTyped, type JsonDoc } from "../interop/json.ts";
 import type { SchemaChange } from "../package/types.ts";
 import { type CoercedValue, coerce } from "../schema/coerce.ts";
 import { newTable, updateTable } from "../schema/merge.ts";
-import { hasSeenData, isComplete, isNullable, isSystemTable } from "../schema/tables.ts";
+import { DOCUMENT, hasSeenData, isComplete, isNullable, isSystemTable } from "../schema/tables.ts";
 import type { Column, DataType, Table } from "../schema/types.ts";
 import { detectIsoTimestamp, inferType } from "../schema/values.ts";
 import { type FlatRow, Flattener } from "./flatten.ts";
@@ -31,6 +31,9 @@ export class RowPath {
   private readonly noted = new Set<string>();
   private guesses: ReadonlyMap<string, DataType> = new Map();
   private root = "";
+  /** Documents so far, over all tables of the package. */
+  private document = 0;
+  private numbersDocuments = false;
 
   constructor(tables: NormalizeTables) {
     this.tables = tables;
@@ -47,6 +50,8 @@ export class RowPath {
   /** Adds a document's rows to the buffers of its tables. */
   add(rootTable: string, doc: JsonDoc): void {
     this.root = rootTable;
+    this.document++;
+    this.numbersDocuments = this.flattener.rowIdKind(rootTable) === "key_hash";
     this.flattener.document(rootTable, doc, (table, parent, row) => {
       this.write(table, parent, row);
       return true;
@@ -75,6 +80,11 @@ export class RowPath {
     const at = state.buffer.beginRow();
     state.rowsTotal++;
     for (const { name, value } of cells) putCell(state, state.slot(current, name)!, at, value);
+    if (this.numbersDocuments) {
+      const { buffer } = state;
+      const numbers = buffer.byName.get(DOCUMENT) ?? buffer.addColumn(DOCUMENT, "int64");
+      numbers.setInt(at, this.document);
+    }
   }
 
   private nullValue(table: Table, name: string): void {

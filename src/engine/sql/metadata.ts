@@ -124,7 +124,8 @@ export function selectLoads(
   const conditions: string[] = [];
   if (filter.schemaName !== undefined)
     conditions.push(`"schema_name" = $${parameters.push(filter.schemaName)}`);
-  if (filter.before !== undefined) conditions.push(`${dialect.byteOrder('"load_id"')} < $${parameters.push(filter.before)}`);
+  if (filter.before !== undefined)
+    conditions.push(`${dialect.byteOrder('"load_id"')} < $${parameters.push(filter.before)}`);
   return {
     sql: `select "load_id", "schema_name", "status", ${dialect.isoTimestamp('"inserted_at"')} as "inserted_at", "schema_version_hash"
 from ${qualified(dialect, { ...dataset, table: LOADS_TABLE })} as l${where(conditions)}
