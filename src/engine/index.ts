@@ -25,6 +25,7 @@ export { PyFloat, TypedValue } from "./interop/json.ts";
 export { Pipeline } from "./pipeline.ts";
 export type { DropPlan, PipelineOptions, RunOptions } from "./pipeline-options.ts";
 export type { PackageReport, RunReport, RunStatus, StepReport } from "./report.ts";
+export { REPLACE_STRATEGIES, type ReplaceStrategy } from "./sql/replace.ts";
 
 import { Pipeline } from "./pipeline.ts";
 import type { PipelineOptions } from "./pipeline-options.ts";

@@ -8,6 +8,7 @@ import { z } from "zod";
 import { DEFAULT_LIMITS, type Limits } from "../engine/context.ts";
 import { EngineError } from "../engine/errors.ts";
 import { didYouMean } from "../engine/nearest.ts";
+import { REPLACE_STRATEGIES, type ReplaceStrategy } from "../engine/sql/replace.ts";
 
 export const CONFIG_FILE = "loadwright.toml";
 
@@ -37,6 +38,7 @@ const pipeline = z.strictObject({
 const destination = z.strictObject({
   type: z.literal("duckdb"),
   path: z.string().min(1).optional(),
+  replace_strategy: z.enum(REPLACE_STRATEGIES).optional(),
 });
 
 const workspace = z.strictObject({
@@ -61,6 +63,8 @@ export interface DestinationConfig {
   readonly type: "duckdb";
   /** As written; relative paths start at the workspace. */
   readonly path?: string;
+  /** How `replace` empties and fills tables; all are atomic, and on DuckDB they are the same. */
+  readonly replace_strategy?: ReplaceStrategy;
 }
 
 export interface WorkspaceConfig {

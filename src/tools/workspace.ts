@@ -97,7 +97,11 @@ export class Workspace {
   destination(name: string): Destination {
     const pipeline = this.pipelineConfig(name);
     const named = this.config.destinations.get(pipeline.destination);
-    return duckdb({ path: this.databasePath(pipeline), name: named?.name });
+    return duckdb({
+      path: this.databasePath(pipeline),
+      name: named?.name,
+      replaceStrategy: named?.replace_strategy,
+    });
   }
 
   /** The schema in the database that a pipeline writes to, as the engine names it. */

@@ -14,8 +14,9 @@ import type { PipelineState } from "../interop/state.ts";
 import type { JobInfo, ResourceInPackage } from "../package/types.ts";
 import { updateTable } from "../schema/merge.ts";
 import type { NamingConvention } from "../schema/naming.ts";
-import { hasSeenData, isNested } from "../schema/tables.ts";
-import type { Schema } from "../schema/types.ts";
+import { hasSeenData, isComplete, isNested } from "../schema/tables.ts";
+import { isWidening, typeChangeRefused } from "../schema/type-change.ts";
+import type { Schema, Table } from "../schema/types.ts";
 import { checkKeys, namesOf, tableFromHints } from "./hints.ts";
 import { CursorRun } from "./incremental.ts";
 import { JobWriter } from "./job-writer.ts";
@@ -260,7 +261,9 @@ class Extraction {
     // of several resources that fill one table the first one declares it, as in dlt
     if (this.declaredTables.has(name)) return name;
     this.declaredTables.add(name);
-    updateTable(schema, tableFromHints(running.resource, name, naming), { declared: true });
+    const declared = tableFromHints(running.resource, name, naming);
+    refuseTypeChanges(schema.tables.get(name), declared);
+    updateTable(schema, declared, { declared: true });
     return name;
   }
 
@@ -540,6 +543,21 @@ class Extraction {
         elapsedMs: now - this.startedAt,
       });
     }
+  }
+}
+
+/**
+ * A declared type that the column's table cannot take, found before anything is fetched. Lengths and precisions
+ * mean something else at each destination and are compared when the package is loaded.
+ */
+function refuseTypeChanges(table: Table | undefined, declared: Table): void {
+  if (table === undefined || !hasSeenData(table)) return;
+  for (const column of declared.columns.values()) {
+    const before = table.columns.get(column.name);
+    if (!before || !isComplete(before) || !isComplete(column) || before.data_type === column.data_type)
+      continue;
+    const after = { ...before, ...column };
+    if (!isWidening(before, after)) throw typeChangeRefused(table.name, before, after);
   }
 }
 

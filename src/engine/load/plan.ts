@@ -7,7 +7,7 @@ import type { LiveCatalogue, TableJobs } from "../destinations/destination.ts";
 import { EngineError } from "../errors.ts";
 import type { Schema, Table, WriteDisposition } from "../schema/types.ts";
 import { appendSteps } from "../sql/append.ts";
-import { type DdlPlan, planDdl } from "../sql/ddl.ts";
+import { catalogueAfter, type DdlPlan, planDdl } from "../sql/ddl.ts";
 import { deleteInsertSteps, type MergeInput, type MergeTable } from "../sql/delete-insert.ts";
 import type { Dataset, Dialect } from "../sql/dialect.ts";
 import { insertLoad, insertVersion } from "../sql/metadata.ts";
@@ -29,6 +29,8 @@ export interface PlanInput {
   readonly live: LiveCatalogue;
   /** Does the dataset exist? */
   readonly exists: boolean;
+  /** The schema as of the last load, if there was one. */
+  readonly previousSchema?: Schema | undefined;
   /** ISO time for `inserted_at`. */
   readonly insertedAt: string;
 }
@@ -57,22 +59,25 @@ export function planLoad(input: PlanInput): LoadPlan {
     if (schema.tables.has(name)) rootsToWrite.add(rootOf(schema, name).name);
   }
   const replaced = new Set(input.replaceTables);
+  const ddl = planDdl({
+    dialect,
+    dataset,
+    schema,
+    tablesWithJobs: new Set(input.jobs.map((job) => job.table)),
+    live: input.live,
+    exists: input.exists,
+    previous: input.previousSchema,
+  });
+  const toFill = { ...input, live: catalogueAfter(dialect, input.live, ddl) };
   const roots: RootPlan[] = [];
   for (const table of schema.tables.values()) {
     if (table.parent !== undefined || !rootsToWrite.has(table.name)) continue;
     const disposition = replaced.has(table.name) ? "replace" : (table.write_disposition ?? "append");
-    roots.push({ root: table.name, disposition, steps: rootSteps(input, table, disposition) });
+    roots.push({ root: table.name, disposition, steps: rootSteps(toFill, table, disposition) });
   }
   return {
     loadId,
-    ddl: planDdl({
-      dialect,
-      dataset,
-      schema,
-      tablesWithJobs: new Set(input.jobs.map((job) => job.table)),
-      live: input.live,
-      exists: input.exists,
-    }),
+    ddl,
     roots,
     metadata: [
       insertVersion(dialect, dataset, { schema, schemaJson, insertedAt }),
