@@ -264,6 +264,7 @@ export class Pipeline {
       return recorder.finish("failed", error);
     }
     try {
+      context.boundary("run:locked");
       await recorder.begin();
       await work({ context, recorder, options });
       return await recorder.finish("succeeded");
@@ -277,6 +278,7 @@ export class Pipeline {
       const known = error instanceof EngineError ? error.withDetails({ pipeline: this.name }) : error;
       return await recorder.finish("failed", known);
     } finally {
+      context.boundary("run:finished");
       lock.release();
       await this.runs.pruneRuns(RUNS_KEPT);
     }
@@ -298,6 +300,7 @@ export class Pipeline {
       return await use(session);
     } finally {
       await session.close();
+      context.boundary("session:closed");
     }
   }
 
@@ -317,6 +320,9 @@ export class Pipeline {
   private async recover(run: Run): Promise<void> {
     const store = this.store(run.context);
     const discarded = await store.discardUnfinished();
+    // what a killed load had spilled to disk
+    await rm(join(this.dir, "scratch"), { recursive: true, force: true });
+    run.context.boundary("recover:discarded");
     for (const loadId of [...discarded.extracting, ...discarded.normalizing]) {
       run.context.log("info", "package.unfinished_discarded", { load_id: loadId });
     }
@@ -326,11 +332,19 @@ export class Pipeline {
   /** The load id in `_dlt_loads` is what says that a package was committed; the folder may lag behind. */
   private async finishCommitted(run: Run): Promise<void> {
     const store = this.store(run.context);
+    if ((await store.pendingPackages()).length === 0) return;
     const normalized = await store.list("normalized");
-    if (normalized.length === 0) return;
     await this.withSession(run.context, async (session) => {
+      if (await this.isVoid(session)) {
+        const { packages } = await store.dropPending();
+        run.recorder.warn(
+          `${packages.length} pending packages were dropped: they build on rows that went with dataset ${this.dataset}.`,
+        );
+        return;
+      }
       for (const each of normalized) {
         if (!(await session.isCommitted(each.load_id))) continue;
+        run.context.boundary("recover:committed");
         const manifest = await store.readManifest(each);
         await store.markLoaded(each.load_id, new Date(run.context.now()));
         run.recorder.package({
@@ -351,18 +365,29 @@ export class Pipeline {
     );
   }
 
+  /** Was the dataset loaded from here, and then dropped by somebody? */
+  private async isVoid(session: DestinationSession): Promise<boolean> {
+    const store = this.store();
+    if ((await store.committedState()) === undefined || (await store.list("loaded")).length === 0)
+      return false;
+    return !(await session.exists());
+  }
+
   /** The destination is the authority: what it has that is not older than what is here is taken. */
   private async syncWith(run: Run, session: DestinationSession): Promise<SyncResult> {
     const store = this.store(run.context);
     const localText = await store.committedState();
     const local = localText === undefined ? undefined : stateFromText(localText);
     if (!(await session.exists())) {
-      if (local && (await store.list("loaded")).length > 0) {
+      if (await this.isVoid(session)) {
         run.recorder.warn(
           `Dataset ${this.dataset} is not at the destination any more: state and schemas kept here are void, and everything is fetched anew.`,
         );
-        await rm(join(this.dir, "state.json"), { force: true });
+        // the state last: while it is there, this is done again after a crash
         await rm(join(this.dir, "schemas"), { recursive: true, force: true });
+        run.context.boundary("void:schemas");
+        await rm(join(this.dir, "state.json"), { force: true });
+        run.context.boundary("void:state");
       }
       return { restored: false, state_version: 0, schemas: [] };
     }

@@ -18,7 +18,7 @@ import { hasSeenData, isComplete, isNested } from "../schema/tables.ts";
 import { isWidening, typeChangeRefused } from "../schema/type-change.ts";
 import type { Schema, Table } from "../schema/types.ts";
 import { checkKeys, namesOf, tableFromHints } from "./hints.ts";
-import { CursorRun } from "./incremental.ts";
+import { CursorRun, type Incremental } from "./incremental.ts";
 import { JobWriter } from "./job-writer.ts";
 import { checkpoint, JsonlPage, type Row, type Yielded } from "./page.ts";
 import type { Resource, Source } from "./resource.ts";
@@ -66,12 +66,21 @@ function canSplit(resource: Resource): boolean {
   // what a load lacks is retired, so a part of it would retire the rest
   if (strategyOf(hints.writeDisposition) === "scd2") return false;
   if (hints.checkpoints) return true;
-  if (hints.incremental?.rowOrder !== "asc") return false;
+  if (hints.incremental === undefined || !goesOnFromCursor(hints.incremental)) return false;
+  // a window from outside is read from its start again: only rows with a key may be loaded twice
+  if (hints.incremental.endValue !== undefined) {
+    if (hints.writeDisposition !== "merge" || namesOf(hints.primaryKey).length === 0) return false;
+  }
   // deleting by merge key, or choosing by dedup_sort, looks at a package as a whole
   return (
     namesOf(hints.mergeKey).length === 0 &&
     !Object.values(hints.columns ?? {}).some((column) => column.merge_key || column.dedup_sort)
   );
+}
+
+/** Rows come in the order in which the cursor moves, so that behind any page the cursor says what is there. */
+function goesOnFromCursor({ rowOrder, lastValueFunc }: Incremental): boolean {
+  return rowOrder === "asc" && lastValueFunc !== "min";
 }
 
 /** The resource of a root together with the transformers that its rows feed. */
@@ -375,8 +384,8 @@ class Extraction {
     }
     group.pages++;
     await this.page(root, page as Yielded & object);
-    // in cursor order all rows up to the cursor are there after any page
-    group.safe = root.resource.hints.incremental?.rowOrder === "asc" && root.cursor !== undefined;
+    const { incremental } = root.resource.hints;
+    group.safe = incremental !== undefined && goesOnFromCursor(incremental);
     if (root.stopped || this.reached(group)) {
       group.done = true;
       group.safe = true;

@@ -204,11 +204,21 @@ export class CursorRun {
         if (this.startHashes.has(this.hash(row, legacy ? LEGACY_HASH_BYTES : HASH_BYTES))) return "no";
       }
     }
+    if (beyond < 0 && declared.rowOrder === "asc" && this.sign > 0) throw this.outOfOrder();
     if (beyond === 0 && this.dedup) {
       this.boundaryRows.push(row);
       if (this.boundaryRows.length >= ROWS_KEPT_MAX) this.hashBoundary();
     }
     return "yes";
+  }
+
+  /** Rows before the cursor are gone from sight once a package that holds the cursor is committed. */
+  private outOfOrder(): EngineError {
+    return new EngineError(
+      "CURSOR_ORDER",
+      `Resource ${this.resource} says rowOrder "asc", but a row's ${this.path} lies before that of an earlier row.`,
+      { details: { resource: this.resource, cursor: this.path } },
+    );
   }
 
   /** Call after each page with whether rows of it were admitted. */

@@ -128,7 +128,8 @@ export class JobWriter {
       ...(origins.length > 0 ? { origins } : {}),
       ...(guesses ? { guesses } : {}),
     });
-    const closed = handle.close();
+    // Sealing syncs every job; what a full one holds gets to disk while the next is being filled.
+    const closed = handle.sync().finally(() => handle.close());
     closed.catch(() => {});
     this.closing.push(closed);
   }

@@ -163,7 +163,7 @@ export class TableBuffer {
       const offset = this.arenaLength;
       if (offset + length > this.arena.length) this.growArena(offset + length);
       const arena = this.arena;
-      if (length < 48) {
+      if (length < 32) {
         for (let i = 0; i < length; i++) arena[offset + i] = source[start + i]!;
       } else {
         arena.set(source.subarray(start, end), offset);

@@ -77,7 +77,10 @@ export function scanTimestamp(bytes: Uint8Array, start: number, end: number): nu
   }
   if (at !== end) return Number.NaN;
   const minutes = daysFromCivil(year, month, day) * 1440 + hour * 60 + minute - offsetMinutes;
-  return (minutes * 60 + second) * 1_000_000 + micros;
+  const instant = (minutes * 60 + second) * 1_000_000 + micros;
+  // beyond 2255 whole seconds are exact, as in the usual 9999-12-31, but microseconds are not
+  if (!Number.isSafeInteger(instant) && (micros !== 0 || offsetMinutes !== 0)) return Number.NaN;
+  return instant;
 }
 
 /** Days since 1970 of `YYYY-MM-DD`; NaN for every other text. */

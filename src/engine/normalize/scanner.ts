@@ -148,6 +148,8 @@ export class Scanner {
       this.rowIdSlot = state.slot(table, ROW_ID);
       this.loadIdSlot = state.slot(table, LOAD_ID);
       this.eligible = this.isEligible();
+      // a first row without any key teaches nothing, but the next one may have to be taken back
+      this.touched = this.statesBelow();
     }
     this.learner.learn(this.shape, doc);
     if (this.learner.changed) {
@@ -239,6 +241,7 @@ export class Scanner {
         at = this.space(at);
         first = bytes[at]!;
       }
+      if (entry.staysJson && (first === OPEN_OBJECT || first === OPEN_LIST)) return BAIL;
       if (first === OPEN_OBJECT) {
         const inner = entry.object;
         if (inner !== undefined) {
@@ -259,7 +262,7 @@ export class Scanner {
           at++;
         }
       } else {
-        at = this.scalar(shape.table, entry.slot, row, at, first);
+        at = this.scalar(shape.table, entry.slot, entry.nullSeen, row, at, first);
       }
       if (at === BAIL) return BAIL;
       let byte = bytes[at]!;
@@ -299,7 +302,7 @@ export class Scanner {
       const first = bytes[at]!;
       if (first === OPEN_OBJECT) at = this.object(list.item, row, at, depth + 1);
       else if (first === OPEN_LIST) return BAIL;
-      else at = this.scalar(table, list.value, row, at, first);
+      else at = this.scalar(table, list.value, list.nullSeen, row, at, first);
       if (at === BAIL) return BAIL;
       at = this.space(at);
       const byte = bytes[at]!;
@@ -309,13 +312,21 @@ export class Scanner {
     }
   }
 
-  private scalar(table: TableState, slot: Slot | undefined, row: number, at: number, first: number): number {
+  private scalar(
+    table: TableState,
+    slot: Slot | undefined,
+    nullSeen: boolean,
+    row: number,
+    at: number,
+    first: number,
+  ): number {
     const bytes = this.bytes;
     if (first === QUOTE) return slot === undefined ? BAIL : this.string(table, slot, row, at + 1);
     if (first === 0x6e) {
       // null
       if (bytes[at + 1] !== 0x75 || bytes[at + 2] !== 0x6c || bytes[at + 3] !== 0x6c) return BAIL;
-      return slot !== undefined && !slot.nullable ? BAIL : at + 4;
+      // without a column, the row path notes the first null for its report
+      return (slot === undefined ? nullSeen : slot.nullable) ? at + 4 : BAIL;
     }
     if (slot === undefined) return BAIL;
     if (first === MINUS || (first >= ZERO && first <= NINE)) return this.number(slot, row, at, first);
@@ -440,23 +451,9 @@ export class Scanner {
         return true;
       }
       case "double": {
-        if (end === start || end - start > 15) return false;
-        const negative = bytes[start] === MINUS;
-        let mantissa = 0;
-        let dot = -1;
-        let at = negative ? start + 1 : start;
-        if (at === end) return false;
-        for (; at < end; at++) {
-          const byte = bytes[at]!;
-          if (byte === DOT && dot < 0) dot = at;
-          else if (byte >= ZERO && byte <= NINE) mantissa = mantissa * 10 + (byte - ZERO);
-          else return false;
-        }
-        const fractionDigits = dot < 0 ? 0 : end - dot - 1;
-        // "." and ".5" and "5." are Python's business
-        if (dot >= 0 && (fractionDigits === 0 || dot === (negative ? start + 1 : start))) return false;
-        const value = mantissa / POWERS[fractionDigits]!;
-        slot.cells.setFloat(row, negative ? -value : value);
+        const value = this.scanDecimal(start, end);
+        if (value === undefined) return false;
+        slot.cells.setFloat(row, value);
         return true;
       }
       case "bool": {
@@ -474,6 +471,26 @@ export class Scanner {
       default:
         return false;
     }
+  }
+
+  /** `-?digits[.digits]` as a double; other ways to write a number as text are Python's business. */
+  private scanDecimal(start: number, end: number): number | undefined {
+    const bytes = this.bytes;
+    const negative = bytes[start] === MINUS;
+    const from = negative ? start + 1 : start;
+    let mantissa = 0;
+    let dot = -1;
+    for (let at = from; at < end; at++) {
+      const byte = bytes[at]!;
+      if (byte === DOT && dot < 0) dot = at;
+      else if (byte >= ZERO && byte <= NINE) mantissa = mantissa * 10 + (byte - ZERO);
+      else return undefined;
+    }
+    const fractionDigits = dot < 0 ? 0 : end - dot - 1;
+    const digits = end - from - (dot < 0 ? 0 : 1);
+    if (digits === 0 || (dot >= 0 && (fractionDigits === 0 || dot === from))) return undefined;
+    const value = digits <= 15 ? mantissa / POWERS[fractionDigits]! : Number(bytes.latin1Slice(from, end));
+    return negative ? -value : value;
   }
 
   /** Marked datetimes and decimals are common where a source yields typed rows; others take the row path. */

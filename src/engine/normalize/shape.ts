@@ -19,6 +19,10 @@ export class KeyEntry {
   slot: Slot | undefined;
   object: ObjectShape | undefined;
   list: ListShape | undefined;
+  /** The row path has noted a null here. */
+  nullSeen = false;
+  /** Dicts and lists of this key stay JSON in a column, empty ones too. */
+  staysJson = false;
   /** True: every value of this key takes the row path. */
   refused = false;
   /** The object instance that had this key last: finds a key that is there twice. */
@@ -56,6 +60,8 @@ export class ListShape {
   /** `_<table>_`, the middle of each row id's hash input. */
   readonly idMiddle: Uint8Array;
   value: Slot | undefined;
+  /** The row path has noted an item that is null. */
+  nullSeen = false;
 
   constructor(
     table: TableState,
@@ -98,10 +104,11 @@ export class ShapeLearner {
       if (entry.refused) continue;
       const name = this.flattener.keyName(key);
       const column = path.length === 0 ? name : this.tables.naming.join([...path, name]);
+      entry.staysJson = this.flattener.staysJson(table.name, column, levels);
       if (name.startsWith("_dlt")) {
         entry.refused = true;
       } else if (value instanceof Map) {
-        if (this.flattener.staysJson(table.name, column, levels)) entry.refused = true;
+        if (entry.staysJson) entry.refused = true;
         else {
           if (!entry.object) {
             entry.object = new ObjectShape(table, [...path, name], levels - 1);
@@ -110,10 +117,12 @@ export class ShapeLearner {
           this.learn(entry.object, value);
         }
       } else if (Array.isArray(value)) {
-        if (this.flattener.staysJson(table.name, column, levels)) entry.refused = true;
+        if (entry.staysJson) entry.refused = true;
         else this.learnList(entry, [...path, this.flattener.tableName(key)], table, levels, value);
       } else if (value !== null) {
         this.setSlot(entry, table.slot(schemaTable, column));
+      } else {
+        entry.nullSeen = true;
       }
     }
   }
@@ -154,7 +163,8 @@ export class ShapeLearner {
     }
     for (const item of items) {
       if (item instanceof Map) this.learn(entry.list.item, item);
-      else if (!Array.isArray(item) && item !== null) entry.list.value ??= table.slot(schemaTable, "value");
+      else if (item === null) entry.list.nullSeen = true;
+      else if (!Array.isArray(item)) entry.list.value ??= table.slot(schemaTable, "value");
     }
   }
 

@@ -164,6 +164,7 @@ export class PackageStore {
     }
     const open = this.#open("extracting", loadId);
     await mkdir(open.jobsDir, { recursive: true });
+    this.#boundary("package:extracting:begun");
     return open;
   }
 
@@ -188,6 +189,7 @@ export class PackageStore {
     const open = this.#open("normalizing", loadId);
     await rm(open.dir, { recursive: true, force: true });
     await mkdir(open.jobsDir, { recursive: true });
+    this.#boundary("package:normalizing:begun");
     return open;
   }
 
@@ -219,8 +221,10 @@ export class PackageStore {
     await this.writeCommittedSchema(manifest.schema_name, await this.readSchema(ref));
     await this.writeCommittedState(await this.readState(ref));
     await this.#writeManifest(ref, { ...manifest, loaded_at: loadedAt.toISOString() });
+    this.#boundary("package:loaded:manifest");
     const loaded = await this.#move(ref, "loaded");
     if (!this.#keepRows) await rm(loaded.jobsDir, { recursive: true, force: true });
+    this.#boundary("package:loaded:rows_removed");
     await this.#pruneLoaded();
     return loaded;
   }
@@ -241,6 +245,7 @@ export class PackageStore {
     const later = pending.filter((each) => each.load_id > loadId);
     await this.#drop(loadId, later);
     await this.#writeManifest(ref, { ...manifest, error });
+    this.#boundary("package:failed:manifest");
     const failed = await this.#move(ref, "failed");
     await rm(join(this.dir, "normalizing", loadId), { recursive: true, force: true });
     return { failed, dropped: later.map((each) => each.load_id) };
@@ -365,6 +370,7 @@ export class PackageStore {
   async writeCommittedState(text: string): Promise<void> {
     await mkdir(this.dir, { recursive: true });
     await writeFileAtomic(join(this.dir, "state.json"), text);
+    this.#boundary("committed:state");
   }
 
   async committedSchema(name: string): Promise<string | undefined> {
@@ -375,6 +381,7 @@ export class PackageStore {
     const path = this.#schemaPath(name);
     await mkdir(dirname(path), { recursive: true });
     await writeFileAtomic(path, text);
+    this.#boundary("committed:schema");
   }
 
   async committedSchemaNames(): Promise<string[]> {
@@ -398,8 +405,11 @@ export class PackageStore {
     await verifyJobs(ref, manifest);
     for (const job of manifest.jobs) await syncFile(join(open.jobsDir, job.file));
     await syncFolder(open.jobsDir);
+    this.#boundary(`package:${stage}:jobs`);
     await writeFileAtomic(join(open.dir, "schema.json"), content.schema);
+    this.#boundary(`package:${stage}:schema`);
     await writeFileAtomic(join(open.dir, "state.json"), content.state);
+    this.#boundary(`package:${stage}:state`);
     await this.#writeManifest(ref, manifest);
     return this.#move(ref, stage);
   }

@@ -21,8 +21,12 @@ export const filesystemSource: BuiltInSource = {
 };
 
 function toResource({ name, hints, read }: FileResource): Resource {
+  const keyed = Object.values(hints.columns ?? {}).some((column) => column.merge_key || column.dedup_sort);
+  // a replace, a merge key and dedup_sort look at all files as a whole
+  const whole = hints.write_disposition === "replace" || hints.merge_key !== undefined || keyed;
   const options = {
     name,
+    checkpoints: !whole,
     description: hints.description,
     tableName: hints.table_name,
     writeDisposition: hints.write_disposition,

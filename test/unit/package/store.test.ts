@@ -313,13 +313,23 @@ describe("a crash", () => {
         expect(await store.committedState()).toBe(last === undefined ? undefined : `{"cursor":"${last}"}`);
       },
     );
+    const seal = (stage: string) =>
+      ["jobs", "schema", "state", "before", "after"].map((point) => `package:${stage}:${point}`);
     expect(new Set(crashes)).toEqual(
-      new Set(
-        ["extracted", "normalized", "removed", "loaded"].flatMap((each) => [
-          `package:${each}:before`,
-          `package:${each}:after`,
-        ]),
-      ),
+      new Set([
+        "package:extracting:begun",
+        ...seal("extracted"),
+        "package:normalizing:begun",
+        ...seal("normalized"),
+        "package:removed:before",
+        "package:removed:after",
+        "committed:schema",
+        "committed:state",
+        "package:loaded:manifest",
+        "package:loaded:before",
+        "package:loaded:after",
+        "package:loaded:rows_removed",
+      ]),
     );
   });
 
