@@ -46,8 +46,8 @@ const supported = all.filter(
   (golden) => !missingFeature(golden) && golden.defect === undefined && !DECIDED_OTHERWISE.has(golden.file),
 );
 
-it("has at least sixty cases that the engine is held to", () => {
-  expect(supported.length).toBeGreaterThanOrEqual(60);
+it("has at least 185 cases that the engine is held to", () => {
+  expect(supported.length).toBeGreaterThanOrEqual(185);
 });
 
 describe.each([...new Set(supported.map((golden) => golden.group))])("%s", (group) => {

@@ -69,7 +69,8 @@ function canSplit(resource: Resource): boolean {
   if (hints.incremental === undefined || !goesOnFromCursor(hints.incremental)) return false;
   // a window from outside is read from its start again: only rows with a key may be loaded twice
   if (hints.incremental.endValue !== undefined) {
-    if (hints.writeDisposition !== "merge" || namesOf(hints.primaryKey).length === 0) return false;
+    if (dispositionOf(hints.writeDisposition) !== "merge" || namesOf(hints.primaryKey).length === 0)
+      return false;
   }
   // deleting by merge key, or choosing by dedup_sort, looks at a package as a whole
   return (
