@@ -35,11 +35,33 @@ const pipeline = z.strictObject({
   limits: limits.default({}),
 });
 
-const destination = z.strictObject({
+const duckdbDestination = z.strictObject({
   type: z.literal("duckdb"),
   path: z.string().min(1).optional(),
   replace_strategy: z.enum(REPLACE_STRATEGIES).optional(),
 });
+
+/** What is not secret of a Postgres server; the rest comes from the secrets, which win where both say. */
+const postgresDestination = z.strictObject({
+  type: z.literal("postgres"),
+  host: z.string().min(1).optional(),
+  port: z.number().int().min(1).max(65_535).optional(),
+  database: z.string().min(1).optional(),
+  username: z.string().min(1).optional(),
+  ssl_mode: z.enum(["disable", "prefer", "require", "verify-ca", "verify-full"]).optional(),
+  ssl_root_cert: z.string().min(1).optional(),
+  connect_timeout_s: z.number().positive().optional(),
+  statement_timeout_ms: z.number().int().nonnegative().optional(),
+  lock_timeout_ms: z.number().int().nonnegative().optional(),
+  application_name: z.string().min(1).optional(),
+  create_indexes: z.boolean().optional(),
+  nul: z.enum(["error", "remove"]).optional(),
+});
+
+const destination = z.discriminatedUnion("type", [duckdbDestination, postgresDestination]);
+
+/** Types that need no section of their own: `destination = "postgres"`. */
+const DESTINATION_TYPES = ["duckdb", "postgres"];
 
 const workspace = z.strictObject({
   pipelines: z.record(name, pipeline).default({}),
@@ -58,7 +80,7 @@ export interface PipelineConfig {
   readonly limits: Partial<Limits>;
 }
 
-export interface DestinationConfig {
+export interface DuckdbConfig {
   readonly name: string;
   readonly type: "duckdb";
   /** As written; relative paths start at the workspace. */
@@ -66,6 +88,12 @@ export interface DestinationConfig {
   /** How `replace` empties and fills tables; all are atomic, and on DuckDB they are the same. */
   readonly replace_strategy?: ReplaceStrategy;
 }
+
+export interface PostgresConfig extends Readonly<z.infer<typeof postgresDestination>> {
+  readonly name: string;
+}
+
+export type DestinationConfig = DuckdbConfig | PostgresConfig;
 
 export interface WorkspaceConfig {
   readonly pipelines: ReadonlyMap<string, PipelineConfig>;
@@ -104,6 +132,12 @@ export function problemsOf(error: z.ZodError, text: string, prefix: readonly str
     const path = [...prefix, ...issue.path.map(String)];
     if (issue.code === "unrecognized_keys") {
       for (const key of issue.keys) {
+        if (path[0] === "destinations" && /^(password|credentials|url)$/.test(key)) {
+          const name = `DESTINATION__${path[1]?.toUpperCase()}__CREDENTIALS`;
+          const problem = `secrets do not belong in ${CONFIG_FILE}. Set ${name}, or write it to secrets.toml.`;
+          problems.push(problemAt([...path, key], text, problem));
+          continue;
+        }
         const guess = didYouMean(key, knownKeys(path));
         const known = knownKeys(path).join(", ");
         const help = guess !== "" ? ` ${guess}` : known === "" ? "" : ` Known keys: ${known}.`;
@@ -147,13 +181,14 @@ function limitsOf(written: Readonly<Record<string, number | undefined>>): Partia
 }
 
 function destinationProblems(data: z.infer<typeof workspace>, text: string): ConfigProblem[] {
-  const known = ["duckdb", ...Object.keys(data.destinations)];
+  const known = [...DESTINATION_TYPES, ...Object.keys(data.destinations)];
   return Object.entries(data.pipelines)
     .filter(([, value]) => !known.includes(value.destination))
     .map(([key, value]) => {
       const guess = didYouMean(value.destination, known);
       const problem = `there is no destination ${JSON.stringify(value.destination)}.`;
-      const help = guess === "" ? `Add [destinations.${value.destination}], or use "duckdb".` : guess;
+      const help =
+        guess === "" ? `Add [destinations.${value.destination}], or use "duckdb" or "postgres".` : guess;
       return problemAt(["pipelines", key, "destination"], text, `${problem} ${help}`);
     });
 }
@@ -163,7 +198,9 @@ function knownKeys(path: readonly string[]): string[] {
   if (path.length === 0) return Object.keys(workspace.shape);
   if (section === "pipelines" && path.length === 2) return Object.keys(pipeline.shape);
   if (section === "pipelines" && part === "limits") return [...LIMIT_KEYS.keys()];
-  if (section === "destinations" && path.length === 2) return Object.keys(destination.shape);
+  if (section === "destinations" && path.length === 2) {
+    return [...new Set([...Object.keys(duckdbDestination.shape), ...Object.keys(postgresDestination.shape)])];
+  }
   return [];
 }
 

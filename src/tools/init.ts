@@ -17,7 +17,7 @@ description = "Three planets, to see a load from end to end"
 # [pipelines.example.config]   # handed to the source as \`config\`
 # [destinations.warehouse]     # then: destination = "warehouse"
 # type = "duckdb"
-# path = "warehouse.duckdb"
+# path = "warehouse.duckdb"     # or type = "postgres", with DESTINATION__WAREHOUSE__CREDENTIALS in .env
 `,
   "sources/example/index.ts": `import { resource, source } from "loadwright";
 

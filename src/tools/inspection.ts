@@ -1,6 +1,9 @@
 /** A pipeline of a workspace as the inspecting tools need it: its store and a reader of its destination. */
 
 import { existsSync } from "node:fs";
+import { defaultContext } from "../engine/context.ts";
+import { postgresReader } from "../engine/destinations/postgres/reader.ts";
+import { EngineError } from "../engine/errors.ts";
 import { duckdbReader, type ReadQuery } from "../engine/inspect/reader.ts";
 import { PackageStore } from "../engine/package/store.ts";
 import type { PipelineConfig } from "./config.ts";
@@ -10,24 +13,45 @@ export interface Inspection {
   readonly config: PipelineConfig;
   readonly store: PackageStore;
   readonly read: ReadQuery;
-  readonly databasePath: string;
+  /** Of DuckDB; a Postgres database has none. */
+  readonly databasePath: string | undefined;
   readonly dataset: string;
+  /** A Postgres database is not asked for this: it counts as there. */
   readonly databaseExists: boolean;
 }
 
 /** Opens nothing yet. Errors: PIPELINE_NOT_FOUND. */
 export function inspectionOf(workspace: Workspace, pipeline: string, signal?: AbortSignal): Inspection {
   const config = workspace.pipelineConfig(pipeline);
-  const databasePath = workspace.databasePath(config);
   const dataset = workspace.dataset(pipeline);
+  const store = new PackageStore(workspace.pipelineDir(pipeline), { boundary: () => {} });
+  if (workspace.destinationType(pipeline) === "postgres") {
+    const context = defaultContext(signal === undefined ? {} : { signal });
+    const read = postgresReader(() => workspace.postgresOptions(pipeline), dataset, context);
+    return { config, store, read, databasePath: undefined, dataset, databaseExists: true };
+  }
+  const databasePath = workspace.databasePath(config);
   return {
     config,
-    store: new PackageStore(workspace.pipelineDir(pipeline), { boundary: () => {} }),
+    store,
     read: duckdbReader(databasePath, dataset, signal),
     databasePath,
     dataset,
     databaseExists: existsSync(databasePath),
   };
+}
+
+/** The DuckDB file of a pipeline, for what only reads DuckDB. Errors: NOT_ALLOWED. */
+export function duckdbFileOf({ config, databasePath }: Inspection): string {
+  if (databasePath !== undefined) return databasePath;
+  throw new EngineError(
+    "NOT_ALLOWED",
+    `Pipeline ${config.name} loads into Postgres, and queries are answered on DuckDB only.`,
+    {
+      hint: "Query the database with its own client, with a role that may only read.",
+      details: { pipeline: config.name },
+    },
+  );
 }
 
 export function rowsTotal(rows: Readonly<Record<string, number>>): number {

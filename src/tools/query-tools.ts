@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { z } from "zod";
 import { queryReadOnly } from "../engine/inspect/query.ts";
 import { defineTool, FORMAT, PIPELINE, READS } from "./define-tool.ts";
-import { inspectionOf } from "./inspection.ts";
+import { duckdbFileOf, inspectionOf } from "./inspection.ts";
 
 const PARAMETER = z.union([z.string(), z.number(), z.boolean(), z.null()]);
 
@@ -43,8 +43,9 @@ export const queryData = defineTool({
   }),
   list: "rows",
   async execute(input, { workspace, signal }) {
-    const { databasePath, dataset } = inspectionOf(workspace, input.pipeline);
-    const result = await queryReadOnly({ path: databasePath, dataset }, input.sql, {
+    const inspection = inspectionOf(workspace, input.pipeline);
+    const { dataset } = inspection;
+    const result = await queryReadOnly({ path: duckdbFileOf(inspection), dataset }, input.sql, {
       params: input.params,
       rowsMax: input.limit,
       bytesMax: BYTES_MAX[input.response_format],

@@ -122,6 +122,11 @@ export class Secrets {
     return { found: true, provider: place.provider.name, name: place.name };
   }
 
+  /** A secret that was found inside another, as the password in a connection URL: masked from now on. */
+  alsoMask(secret: string): void {
+    this.#learn(secret);
+  }
+
   /** The text without any secret that was resolved or that stands in secrets.toml. */
   mask(text: string): string {
     let masked = text;
@@ -149,7 +154,7 @@ export class Secrets {
   #find(sections: readonly (readonly string[])[], key: string): string | undefined {
     const place = this.#search(sections, key);
     if (place === undefined) return undefined;
-    this.#learn(place.value);
+    if (!PUBLIC_KEYS.has(key.split(".").at(-1) ?? "")) this.#learn(place.value);
     return place.value;
   }
 

@@ -8,6 +8,7 @@ import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "nod
 import type { Limits } from "../engine/context.ts";
 import type { Destination } from "../engine/destinations/destination.ts";
 import { duckdb } from "../engine/destinations/duckdb/duckdb.ts";
+import type { PostgresOptions } from "../engine/destinations/postgres/postgres.ts";
 import { EngineError } from "../engine/errors.ts";
 import type { Source } from "../engine/extract/resource.ts";
 import { didYouMean } from "../engine/nearest.ts";
@@ -15,6 +16,7 @@ import { Pipeline } from "../engine/pipeline.ts";
 import { namingByName } from "../engine/schema/naming.ts";
 import { createSource } from "../sources/registry.ts";
 import { CONFIG_FILE, type PipelineConfig, parseConfig, type WorkspaceConfig } from "./config.ts";
+import { postgresDestination, postgresOptions } from "./postgres-destination.ts";
 import { Secrets } from "./secrets.ts";
 
 export const WORKING_DIR = ".loadwright";
@@ -94,14 +96,30 @@ export class Workspace {
   }
 
   /** The destination of a pipeline, not opened. */
-  destination(name: string): Destination {
+  destination(name: string, secrets = this.secrets(name)): Destination {
     const pipeline = this.pipelineConfig(name);
     const named = this.config.destinations.get(pipeline.destination);
+    if (this.destinationType(name) === "postgres") {
+      return postgresDestination(named?.type === "postgres" ? named : undefined, secrets, this.dir);
+    }
     return duckdb({
       path: this.databasePath(pipeline),
       name: named?.name,
-      replaceStrategy: named?.replace_strategy,
+      replaceStrategy: named?.type === "duckdb" ? named.replace_strategy : undefined,
     });
+  }
+
+  /** Errors: CONFIG_MISSING, CONFIG_INVALID. */
+  postgresOptions(name: string): PostgresOptions {
+    const named = this.config.destinations.get(this.pipelineConfig(name).destination);
+    return postgresOptions(named?.type === "postgres" ? named : undefined, this.secrets(name), this.dir);
+  }
+
+  destinationType(name: string): "duckdb" | "postgres" {
+    const { destination } = this.pipelineConfig(name);
+    return (
+      this.config.destinations.get(destination)?.type ?? (destination === "postgres" ? destination : "duckdb")
+    );
   }
 
   /** The schema in the database that a pipeline writes to, as the engine names it. */
@@ -116,7 +134,7 @@ export class Workspace {
     const secrets = this.secrets(name);
     const pipeline = new Pipeline({
       name,
-      destination: this.destination(name),
+      destination: this.destination(name, secrets),
       dataset: this.dataset(name),
       dir: this.pipelineDir(name),
       limits: { ...config.limits, ...limits },
@@ -155,8 +173,8 @@ export class Workspace {
   /** The default is one file per pipeline, or per named destination, beside loadwright.toml. */
   databasePath(pipeline: PipelineConfig): string {
     const destination = this.config.destinations.get(pipeline.destination);
-    const written =
-      destination?.path ?? `${destination === undefined ? pipeline.name : destination.name}.duckdb`;
+    const path = destination?.type === "duckdb" ? destination.path : undefined;
+    const written = path ?? `${destination === undefined ? pipeline.name : destination.name}.duckdb`;
     return resolve(this.dir, written);
   }
 }

@@ -3,9 +3,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { inflateSync } from "node:zlib";
-import { DuckDBInstance } from "@duckdb/node-api";
 import {
-  duckdb,
+  type Destination,
   incremental,
   JsonlPage,
   Pipeline,
@@ -23,7 +22,8 @@ import {
   parseTypedJson,
   plainJson,
 } from "../../src/engine/interop/json.ts";
-import { instantOfSeconds } from "../../src/engine/schema/iso-time.ts";
+import { formatTimestamp, instantOfSeconds } from "../../src/engine/schema/iso-time.ts";
+import type { Cell, GoldenStore } from "./golden-stores.ts";
 
 export interface GoldenResource {
   name: string;
@@ -150,13 +150,13 @@ function resourceOf(golden: GoldenResource): Resource {
 export async function runGolden(
   golden: GoldenCase,
   run: GoldenRun,
-  folder: { dir: string; database: string },
+  place: { dir: string; destination: Destination },
 ): Promise<RunReport> {
   const pipeline = new Pipeline({
     name: golden.pipeline.name,
     dataset: golden.pipeline.dataset,
-    destination: duckdb({ path: folder.database }),
-    dir: folder.dir,
+    destination: place.destination,
+    dir: place.dir,
   });
   const source = new Source({
     name: run.source_name ?? golden.source_name,
@@ -166,35 +166,27 @@ export async function runGolden(
   return pipeline.run(source);
 }
 
-type Cell = string | null;
+/** A load id as the time that it is, in the expectation's form. */
+function timeOfLoad(loadId: string): string {
+  const text = formatTimestamp(instantOfSeconds(Number(loadId))!).replace("+00:00", "");
+  return `${text.includes(".") ? text : `${text}.000000`}Z`;
+}
 
 /** Reads the dataset in the expectation's form: ids and load ids replaced by names that do not change. */
 export async function readDataset(
   golden: GoldenCase,
-  database: string,
+  store: GoldenStore,
   schemaName: string,
 ): Promise<GoldenExpectation> {
-  const instance = await DuckDBInstance.create(database, { access_mode: "READ_ONLY" });
-  const connection = await instance.connect();
+  const opened = await store.open();
   try {
-    await connection.run("set timezone = 'UTC'");
-    const rowsOf = async (sql: string): Promise<Cell[][]> =>
-      (await connection.runAndReadAll(sql)).getRowsJson() as Cell[][];
+    const rowsOf = (sql: string): Promise<Cell[][]> => opened.rows(sql);
     const ds = golden.pipeline.dataset;
     const loads = await rowsOf(
-      `select load_id, schema_name, status::varchar, schema_version_hash, epoch_us(inserted_at)::varchar from "${ds}"._dlt_loads order by load_id`,
+      `select load_id, schema_name, status::varchar, schema_version_hash from "${ds}"._dlt_loads order by load_id`,
     );
     const loadNames = new Map(loads.map(([id], i) => [id!, `load_${i + 1}`]));
-    const loadTimes = new Map(
-      await Promise.all(
-        loads.map(async ([id], i) => {
-          const micros = String(instantOfSeconds(Number(id)));
-          const text = asText(`make_timestamptz(${micros})`, "TIMESTAMP WITH TIME ZONE");
-          const [row] = await rowsOf(`select ${text}`);
-          return [row![0]!, `load_${i + 1}`] as const;
-        }),
-      ),
-    );
+    const loadTimes = new Map(loads.map(([id], i) => [timeOfLoad(id!), `load_${i + 1}`]));
     const columns = await rowsOf(
       `select table_name, column_name, data_type from information_schema.columns where table_schema = '${ds}' order by table_name, ordinal_position`,
     );
@@ -207,9 +199,9 @@ export async function readDataset(
     }
     for (const [table, entry] of raw) {
       const list = entry.columns
-        .map(([name, type]) => `${asText(`"${name}"`, type)} as "${name}"`)
+        .map(([name, type]) => `${opened.asText(`"${name}"`, type)} as "${name}"`)
         .join(", ");
-      const rows = await rowsOf(`select ${list} from "${ds}"."${table}" order by rowid`);
+      const rows = await rowsOf(`select ${list} from "${ds}"."${table}" order by ${opened.arrival}`);
       entry.rows = rows.map((row) => Object.fromEntries(entry.columns.map(([name], i) => [name, row[i]!])));
     }
     const [version] = await rowsOf(
@@ -241,17 +233,8 @@ export async function readDataset(
       loads: loads.map(([, name, status, hash]) => [name!, Number(status), hash!]),
     };
   } finally {
-    connection.closeSync();
-    instance.closeSync();
+    await opened.close();
   }
-}
-
-function asText(column: string, type: string): string {
-  if (type === "TIMESTAMP WITH TIME ZONE") return `strftime(${column}, '%Y-%m-%dT%H:%M:%S.%fZ')`;
-  if (type === "TIMESTAMP_NS") return `strftime(${column}::timestamp_ns, '%Y-%m-%dT%H:%M:%S.%n')`;
-  if (type.startsWith("TIMESTAMP")) return `strftime(${column}::timestamp, '%Y-%m-%dT%H:%M:%S.%f')`;
-  if (type === "BLOB") return `lower(hex(${column}))`;
-  return `${column}::varchar`;
 }
 
 const ID_COLUMNS = new Set(["_dlt_load_id", "_dlt_id", "_dlt_parent_id", "_dlt_root_id"]);

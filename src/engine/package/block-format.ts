@@ -368,7 +368,7 @@ export function cellBytes(block: Block, column: BlockColumn, row: number): Uint8
  */
 export async function* dumpBlocks(path: string): AsyncGenerator<Record<string, unknown>, void, undefined> {
   for await (const block of readBlocks(path)) {
-    const readers = block.columns.map((column) => readerOf(block, column));
+    const readers = block.columns.map((column) => cellReader(block, column));
     for (let row = 0; row < block.rows; row++) {
       const record: Record<string, unknown> = {};
       block.columns.forEach((column, i) => {
@@ -379,7 +379,8 @@ export async function* dumpBlocks(path: string): AsyncGenerator<Record<string, u
   }
 }
 
-function readerOf(block: Block, column: BlockColumn): (row: number) => unknown {
+/** Reads the cells of one column, as `dumpBlocks` shows them; nulls are for the caller to ask. */
+export function cellReader(block: Block, column: BlockColumn): (row: number) => unknown {
   const { data } = column;
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   switch (column.kind) {

@@ -49,8 +49,8 @@ export function insertVersion(
   const table = qualified(dialect, { ...dataset, table: VERSION_TABLE });
   return {
     sql: `insert into ${table} ("version", "engine_version", "inserted_at", "schema_name", "version_hash", "schema")
-select cast($1 as bigint), cast($2 as bigint), cast($3 as timestamp with time zone), $4, $5, $6
-where not exists (select 1 from ${table} where "version_hash" = $5)`,
+select cast($1 as bigint), cast($2 as bigint), cast($3 as timestamp with time zone), $4, cast($5 as varchar), $6
+where not exists (select 1 from ${table} where "version_hash" = cast($5 as varchar))`,
     parameters: [
       row.schema.version,
       row.schema.engine_version,

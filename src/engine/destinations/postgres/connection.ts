@@ -1,0 +1,164 @@
+/**
+ * One connection. Nothing is kept in its session: every setting is `set local` inside a transaction, no
+ * statement has a name, and nothing but the application's name goes into the start of the session, so that a
+ * pooler may give each transaction another backend.
+ */
+
+import { readFile } from "node:fs/promises";
+import { connect as connectSocket } from "node:net";
+import type { ConnectionOptions } from "node:tls";
+import pg from "pg";
+import type { RunContext } from "../../context.ts";
+import { EngineError } from "../../errors.ts";
+import type { Statement } from "../../sql/statement.ts";
+import { NO_SSL_MESSAGE, postgresError } from "./errors.ts";
+import type { ConnectionSettings } from "./settings.ts";
+import { supabaseFindings } from "./supabase.ts";
+
+/** Every value as the text that the server sent: nothing is lost, and nothing depends on this machine. */
+const AS_TEXT = { getTypeParser: () => (value: string) => value } as unknown as pg.CustomTypesConfig;
+
+export type TextRow = Readonly<Record<string, string | null>>;
+
+export class Connection {
+  readonly client: pg.Client;
+  readonly settings: ConnectionSettings;
+  /** Set when the server or the network ended it. */
+  lost: Error | undefined;
+
+  private constructor(client: pg.Client, settings: ConnectionSettings) {
+    this.client = client;
+    this.settings = settings;
+    // Without a listener a connection that the server ends while idle would end the process.
+    client.on("error", (error) => {
+      this.lost = error;
+    });
+  }
+
+  /** Errors: DESTINATION_UNREACHABLE, DESTINATION_INVALID, CONFIG_MISSING. */
+  static async open(settings: ConnectionSettings, context: RunContext): Promise<Connection> {
+    advise(settings, context);
+    try {
+      const tls = await tlsOptions(settings);
+      try {
+        return await connect(settings, tls);
+      } catch (error) {
+        const hasNone = error instanceof Error && error.message === NO_SSL_MESSAGE;
+        if (settings.ssl !== "prefer" || !hasNone) throw error;
+        return await connect(settings, false);
+      }
+    } catch (error) {
+      throw postgresError(error, { doing: "open", login: settings });
+    }
+  }
+
+  static of(client: pg.Client, settings: ConnectionSettings): Connection {
+    return new Connection(client, settings);
+  }
+
+  /** Statements without parameters, in one round trip. */
+  async run(sql: string): Promise<number> {
+    const result = await this.client.query(sql);
+    return result.rowCount ?? 0;
+  }
+
+  async rows({ sql, parameters }: Statement): Promise<TextRow[]> {
+    const values = parameters === undefined ? [] : [...parameters];
+    const result = await this.client.query<TextRow>({ text: sql, values, types: AS_TEXT });
+    return result.rows;
+  }
+
+  async table(sql: string, parameters: readonly unknown[]): Promise<pg.QueryArrayResult<(string | null)[]>> {
+    return this.client.query<(string | null)[]>({
+      text: sql,
+      values: [...parameters],
+      rowMode: "array",
+      types: AS_TEXT,
+    });
+  }
+
+  /** Asks the server to end the statement that is running; one that does not listen loses the connection. */
+  interrupt(): void {
+    const { processID, secretKey } = this.client as unknown as { processID?: number; secretKey?: number };
+    const { host, port } = this.settings;
+    if (processID == null || secretKey == null) return;
+    const request = Buffer.alloc(16);
+    request.writeInt32BE(16, 0);
+    request.writeInt32BE(80_877_102, 4);
+    request.writeInt32BE(processID, 8);
+    request.writeInt32BE(secretKey, 12);
+    const socket = host.startsWith("/")
+      ? connectSocket(`${host}/.s.PGSQL.${port}`)
+      : connectSocket(port, host);
+    socket.on("error", () => {});
+    socket.end(request);
+    const giveUp = setTimeout(() => this.destroy(), 5_000);
+    giveUp.unref();
+    this.client.once("end", () => clearTimeout(giveUp));
+    this.client.once("drain", () => clearTimeout(giveUp));
+  }
+
+  /** Cuts the connection; the server undoes what was not committed. */
+  destroy(): void {
+    const { connection } = this.client as unknown as { connection: { stream: { destroy(): void } } };
+    connection.stream.destroy();
+  }
+
+  async close(): Promise<void> {
+    if (this.lost === undefined) await this.client.end().catch(() => {});
+  }
+}
+
+async function connect(settings: ConnectionSettings, ssl: ConnectionOptions | false): Promise<Connection> {
+  const client = new pg.Client({
+    host: settings.host,
+    port: settings.port,
+    database: settings.database,
+    user: settings.username,
+    password: settings.password,
+    ssl,
+    application_name: settings.applicationName,
+    connectionTimeoutMillis: settings.connectTimeoutMs,
+    keepAlive: true,
+  });
+  const connection = Connection.of(client, settings);
+  await client.connect();
+  return connection;
+}
+
+async function tlsOptions(settings: ConnectionSettings): Promise<ConnectionOptions | false> {
+  const { ssl, sslRootCert } = settings;
+  if (ssl === "disable" || settings.host.startsWith("/")) return false;
+  const authority = sslRootCert === undefined ? {} : { ca: await certificates(sslRootCert) };
+  // As in libpq: without an authority given, require encrypts and checks nothing.
+  if (ssl === "prefer" || (ssl === "require" && sslRootCert === undefined)) {
+    return { ...authority, rejectUnauthorized: false };
+  }
+  if (ssl === "verify-full") return { ...authority, rejectUnauthorized: true };
+  return { ...authority, rejectUnauthorized: true, checkServerIdentity: () => undefined };
+}
+
+async function certificates(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (cause) {
+    throw new EngineError("CONFIG_INVALID", `The root certificate cannot be read: ${file}`, {
+      hint: "Set ssl_root_cert to a PEM file.",
+      details: { file },
+      cause,
+    });
+  }
+}
+
+/** A mistake in the address is told at once: attempts that cannot succeed may get the address banned. */
+function advise(settings: ConnectionSettings, context: RunContext): void {
+  if (settings.ignored.length > 0) {
+    context.log("warn", "postgres:url_parameters_ignored", { parameters: settings.ignored });
+  }
+  for (const { kind, code, text, hint } of supabaseFindings(settings)) {
+    if (kind === "mistake") {
+      throw new EngineError("DESTINATION_INVALID", text, { hint, details: { supabase: code } });
+    }
+    context.log("warn", `supabase:${code}`, { message: text, hint });
+  }
+}

@@ -1,0 +1,252 @@
+/** Postgres as a destination: one schema a dataset, one connection a session, one transaction a package. */
+
+import { inflateSync } from "node:zlib";
+import type { RunContext } from "../../context.ts";
+import {
+  type Dataset,
+  type Dialect,
+  POSTGRES_IDENTIFIER_BYTES_MAX,
+  postgresDialect,
+} from "../../sql/dialect.ts";
+import {
+  LOADS_TABLE,
+  STATE_TABLE,
+  selectLoads,
+  selectState,
+  selectVersions,
+  VERSION_TABLE,
+} from "../../sql/metadata.ts";
+import type { Statement } from "../../sql/statement.ts";
+import type {
+  CommitReport,
+  Destination,
+  DestinationSession,
+  LiveCatalogue,
+  LoadRow,
+  PackageToCommit,
+  QueryResult,
+  SchemaVersionRow,
+  StoredStateRow,
+} from "../destination.ts";
+import { datasetExists, isCommitted, readCatalogue, tablesExist } from "./catalogue.ts";
+import { Commit, type CommitSettings } from "./commit.ts";
+import { Connection, type TextRow } from "./connection.ts";
+import { postgresError } from "./errors.ts";
+import { type ConnectionSettings, connectionSettings, type PostgresOptions } from "./settings.ts";
+
+export type { PostgresOptions, SslMode } from "./settings.ts";
+
+const LOCK_TIMEOUT_MS = 5 * 60_000;
+
+/** Errors: CONFIG_INVALID, CONFIG_MISSING. */
+export function postgres(options: PostgresOptions): Destination {
+  const settings = connectionSettings(options);
+  const dialect = postgresDialect({ createIndexes: options.createIndexes });
+  const commit: CommitSettings = {
+    statementTimeoutMs: options.statementTimeoutMs ?? 0,
+    lockTimeoutMs: options.lockTimeoutMs ?? LOCK_TIMEOUT_MS,
+    removesNuls: options.nul === "remove",
+  };
+  return {
+    kind: "postgres",
+    type: "dlt.destinations.postgres",
+    name: options.name ?? null,
+    capabilities: { identifierLengthMax: POSTGRES_IDENTIFIER_BYTES_MAX },
+    displayName: `postgres:${settings.host}:${settings.port}/${settings.database}`,
+    async open(schema, context) {
+      dialect.quote(schema); // refuses a name that Postgres would cut
+      const connection = await Connection.open(settings, context);
+      return new PostgresSession(connection, { settings, dialect, dataset: { schema }, commit, context });
+    },
+  };
+}
+
+interface SessionParts {
+  readonly settings: ConnectionSettings;
+  readonly dialect: Dialect;
+  readonly dataset: Dataset;
+  readonly commit: CommitSettings;
+  readonly context: RunContext;
+}
+
+/** A result column's type id and modifier, for `format_type`. */
+interface FieldType {
+  readonly dataTypeID: number;
+  readonly dataTypeModifier: number;
+}
+
+class PostgresSession implements DestinationSession {
+  private connection: Connection;
+  private readonly parts: SessionParts;
+  /** One connection does one thing at a time; what comes meanwhile waits for this. */
+  private last: Promise<unknown> = Promise.resolve();
+  private closed = false;
+
+  constructor(connection: Connection, parts: SessionParts) {
+    this.connection = connection;
+    this.parts = parts;
+  }
+
+  async exists(): Promise<boolean> {
+    return this.read((connection) => datasetExists(connection, this.parts.dataset));
+  }
+
+  async isCommitted(loadId: string): Promise<boolean> {
+    const { dialect, dataset } = this.parts;
+    return this.read((connection) => isCommitted(connection, dialect, dataset, loadId));
+  }
+
+  async readState(pipelineName: string): Promise<StoredStateRow | undefined> {
+    const { dialect, dataset } = this.parts;
+    const statement = selectState(dialect, dataset, pipelineName);
+    const [row] = await this.rowsOf([STATE_TABLE, LOADS_TABLE], statement);
+    if (row === undefined) return undefined;
+    return {
+      version: Number(row.version),
+      engine_version: Number(row.engine_version),
+      version_hash: row.version_hash ?? null,
+      created_at: String(row.created_at),
+      load_id: String(row.load_id),
+      state: String(row.state),
+    };
+  }
+
+  async readSchema(schemaName: string, versionHash?: string): Promise<SchemaVersionRow | undefined> {
+    const [version] = await this.versions({ schemaName, versionHash, limit: 1 });
+    return version;
+  }
+
+  async readSchemaVersions(schemaName?: string): Promise<SchemaVersionRow[]> {
+    return this.versions({ schemaName });
+  }
+
+  async readLoads(filter: { schemaName?: string; limit: number; before?: string }): Promise<LoadRow[]> {
+    const { dialect, dataset } = this.parts;
+    const rows = await this.rowsOf([LOADS_TABLE], selectLoads(dialect, dataset, filter));
+    return rows.map((row) => ({
+      load_id: String(row.load_id),
+      schema_name: row.schema_name ?? null,
+      status: Number(row.status),
+      inserted_at: String(row.inserted_at),
+      schema_version_hash: row.schema_version_hash ?? null,
+    }));
+  }
+
+  async catalogue(): Promise<LiveCatalogue> {
+    return this.read((connection) => readCatalogue(connection, this.parts.dataset));
+  }
+
+  async query(sql: string, parameters: readonly unknown[] = []): Promise<QueryResult> {
+    return this.read(async (connection) => {
+      await connection.run("begin; set local time zone 'UTC'; set local datestyle = 'ISO, MDY'");
+      try {
+        const result = await connection.table(sql, parameters);
+        const types = await typeNames(connection, result.fields);
+        await connection.run("commit");
+        return {
+          columns: result.fields.map(({ name }, i) => ({ name, type: types[i]! })),
+          rows: result.rows.map((row) => row.map((value, i) => jsonValue(value, types[i]!))),
+        };
+      } catch (error) {
+        await connection.run("rollback").catch(() => connection.destroy());
+        throw error;
+      }
+    });
+  }
+
+  async commitPackage(work: PackageToCommit): Promise<CommitReport> {
+    return this.exclusive((connection) => {
+      const { commit, context } = this.parts;
+      return new Commit(connection, this.parts, commit, context, work).run();
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    await this.last;
+    await this.connection.close();
+  }
+
+  private async versions(filter: Parameters<typeof selectVersions>[2]): Promise<SchemaVersionRow[]> {
+    const { dialect, dataset } = this.parts;
+    const rows = await this.rowsOf([VERSION_TABLE], selectVersions(dialect, dataset, filter));
+    return rows.map((row) => ({
+      version: Number(row.version),
+      engine_version: Number(row.engine_version),
+      inserted_at: String(row.inserted_at),
+      schema_name: String(row.schema_name),
+      version_hash: String(row.version_hash),
+      schema: schemaText(String(row.schema)),
+    }));
+  }
+
+  /** No rows where one of the tables is not there yet. */
+  private async rowsOf(tables: readonly string[], statement: Statement): Promise<TextRow[]> {
+    return this.read(async (connection) => {
+      if (!(await tablesExist(connection, this.parts.dataset, tables))) return [];
+      return connection.rows(statement);
+    });
+  }
+
+  private async read<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+    const { dataset, settings } = this.parts;
+    return this.exclusive(async (connection) => {
+      try {
+        return await work(connection);
+      } catch (error) {
+        throw postgresError(error, { doing: "query", where: { dataset: dataset.schema }, login: settings });
+      }
+    });
+  }
+
+  /** A connection that was lost in between is opened again: nothing was kept in it. */
+  private async exclusive<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+    const turn = this.last.then(async () => {
+      if (this.connection.lost !== undefined) {
+        this.connection = await Connection.open(this.parts.settings, this.parts.context);
+      }
+      return work(this.connection);
+    });
+    this.last = turn.catch(() => {});
+    return turn;
+  }
+}
+
+async function typeNames(connection: Connection, fields: readonly FieldType[]): Promise<string[]> {
+  if (fields.length === 0) return [];
+  const { rows } = await connection.table(
+    `select pg_catalog.format_type(t.id, t.modifier)
+from unnest($1::oid[], $2::integer[]) with ordinality as t (id, modifier, place)
+order by t.place`,
+    [fields.map(({ dataTypeID }) => dataTypeID), fields.map(({ dataTypeModifier }) => dataTypeModifier)],
+  );
+  return rows.map(([name]) => String(name));
+}
+
+/** Numbers that a double holds exactly, and booleans; all else stays the server's text. */
+function jsonValue(value: string | null, type: string): unknown {
+  if (value === null) return null;
+  switch (type) {
+    case "boolean":
+      return value === "t";
+    case "smallint":
+    case "integer":
+      return Number(value);
+    case "real":
+    case "double precision":
+      return Number.isFinite(Number(value)) ? Number(value) : value;
+    default:
+      return value;
+  }
+}
+
+/** dlt packs a schema that is too long for a text column: base64 of zlib. JSON begins with a brace. */
+function schemaText(stored: string): string {
+  if (stored.startsWith("{")) return stored;
+  try {
+    return inflateSync(Buffer.from(stored, "base64")).toString("utf8");
+  } catch {
+    return stored;
+  }
+}
