@@ -22,6 +22,7 @@ export {
   transformer,
 } from "./extract/resource.ts";
 export type { CursorView, ResourceContext } from "./extract/resource-context.ts";
+export type { WriteDispositionHint } from "./extract/write-disposition.ts";
 export { PyFloat, TypedValue } from "./interop/json.ts";
 export { Pipeline } from "./pipeline.ts";
 export type {
@@ -33,6 +34,7 @@ export type {
 } from "./pipeline-options.ts";
 export type { RefreshMode } from "./refresh.ts";
 export type { PackageReport, RunReport, RunStatus, StepReport } from "./report.ts";
+export { REPLACE_STRATEGIES, type ReplaceStrategy } from "./sql/replace.ts";
 
 import { Pipeline } from "./pipeline.ts";
 import type { PipelineOptions } from "./pipeline-options.ts";

@@ -25,7 +25,7 @@ import { nextLoadId } from "./package/load-id.ts";
 import { acquireLock, lockHolder } from "./package/lock.ts";
 import { type OpenPackage, PackageStore, type PendingPackage } from "./package/store.ts";
 import { newRunId, RunFolder } from "./package/trace.ts";
-import type { JobInfo, Manifest } from "./package/types.ts";
+import type { JobInfo, Manifest, SchemaChange } from "./package/types.ts";
 import { type PreparedDrop, prepareDrop } from "./pipeline-drop.ts";
 import type {
   DropOptions,
@@ -806,10 +806,12 @@ export class Pipeline {
       await this.orSetAside(run, manifest, async () => {
         await mkdir(scratchDir, { recursive: true });
         const schemaJson = await store.readSchema(pending);
+        const previous = await store.committedSchema(manifest.schema_name);
         const report = await this.withSession(context, (session) =>
           session.commitPackage({
             loadId,
             schema: schemaFromText(schemaJson),
+            previousSchema: previous === undefined ? undefined : schemaFromText(previous),
             schemaJson,
             jobs: jobsByTable(manifest.jobs, pending.jobsDir),
             replaceTables: manifest.resources
@@ -833,7 +835,7 @@ export class Pipeline {
           rows: manifest.rows ?? {},
           merged: mergedOf(report),
           ...(manifest.rejected ? { rejected: manifest.rejected } : {}),
-          schema_changes: manifest.schema_changes ?? [],
+          schema_changes: [...(manifest.schema_changes ?? []), ...typeChangesOf(report)],
           resources: manifest.resources,
         });
         done(manifest.rows ?? {}, bytesOf(manifest.jobs));
@@ -962,6 +964,18 @@ function mergedOf(report: CommitReport): PackageReport["merged"] {
     if (deleted || deduplicated) merged[table] = { deleted: deleted ?? 0, deduplicated: deduplicated ?? 0 };
   }
   return Object.keys(merged).length > 0 ? merged : undefined;
+}
+
+/** Types as the destination names them. */
+function typeChangesOf(report: CommitReport): SchemaChange[] {
+  return (report.widened ?? []).map(({ table, column, live, schema }) => ({
+    kind: "column_changed",
+    table,
+    column,
+    hint: "type",
+    before: live,
+    after: schema,
+  }));
 }
 
 /** The error of a report, thrown by calls that answer with something else than a report. */

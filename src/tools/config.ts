@@ -8,6 +8,7 @@ import { z } from "zod";
 import { DEFAULT_LIMITS, type Limits } from "../engine/context.ts";
 import { EngineError } from "../engine/errors.ts";
 import { didYouMean } from "../engine/nearest.ts";
+import { REPLACE_STRATEGIES, type ReplaceStrategy } from "../engine/sql/replace.ts";
 
 export const CONFIG_FILE = "loadwright.toml";
 
@@ -37,6 +38,7 @@ const pipeline = z.strictObject({
 const duckdbDestination = z.strictObject({
   type: z.literal("duckdb"),
   path: z.string().min(1).optional(),
+  replace_strategy: z.enum(REPLACE_STRATEGIES).optional(),
 });
 
 /** What is not secret of a Postgres server; the rest comes from the secrets, which win where both say. */
@@ -83,6 +85,8 @@ export interface DuckdbConfig {
   readonly type: "duckdb";
   /** As written; relative paths start at the workspace. */
   readonly path?: string;
+  /** How `replace` empties and fills tables; all are atomic, and on DuckDB they are the same. */
+  readonly replace_strategy?: ReplaceStrategy;
 }
 
 export interface PostgresConfig extends Readonly<z.infer<typeof postgresDestination>> {

@@ -102,7 +102,11 @@ export class Workspace {
     if (this.destinationType(name) === "postgres") {
       return postgresDestination(named?.type === "postgres" ? named : undefined, secrets, this.dir);
     }
-    return duckdb({ path: this.databasePath(pipeline), name: named?.name });
+    return duckdb({
+      path: this.databasePath(pipeline),
+      name: named?.name,
+      replaceStrategy: named?.type === "duckdb" ? named.replace_strategy : undefined,
+    });
   }
 
   /** Errors: CONFIG_MISSING, CONFIG_INVALID. */

@@ -20,16 +20,6 @@ import { createDatabase } from "../support/postgres-server.ts";
 const folder = mkdtempSync(join(tmpdir(), "loadwright-golden-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Parts of dlt that the engine does not have yet; a case that needs one is left out, not passed. */
-function missingFeature(golden: GoldenCase): string | undefined {
-  for (const run of golden.runs) {
-    for (const resource of run.resources) {
-      if (typeof resource.write_disposition === "object") return "merge strategies besides delete-insert";
-    }
-  }
-  return undefined;
-}
-
 /** Cases where we decided otherwise; each has a test of its own elsewhere, or a reason in docs/decisions.md. */
 const DECIDED_OTHERWISE = new Map([
   ["naming/symbols", "two fields of one row in one column: dlt lets the later win, we refuse (defect 16)"],
@@ -40,12 +30,10 @@ const DECIDED_OTHERWISE = new Map([
 ]);
 
 const all = goldenCases();
-const supported = all.filter(
-  (golden) => !missingFeature(golden) && golden.defect === undefined && !DECIDED_OTHERWISE.has(golden.file),
-);
+const supported = all.filter((golden) => golden.defect === undefined && !DECIDED_OTHERWISE.has(golden.file));
 
-it("has at least sixty cases that the engine is held to", () => {
-  expect(supported.length).toBeGreaterThanOrEqual(60);
+it("has at least 185 cases that the engine is held to", () => {
+  expect(supported.length).toBeGreaterThanOrEqual(185);
 });
 
 let postgresUrl: string;

@@ -14,6 +14,7 @@ import {
   type ResourceHints,
   type RunReport,
   Source,
+  type WriteDispositionHint,
 } from "../../src/engine/index.ts";
 import { nestedRowId } from "../../src/engine/interop/hash.ts";
 import {
@@ -23,6 +24,7 @@ import {
   parseTypedJson,
   plainJson,
 } from "../../src/engine/interop/json.ts";
+import { formatTimestamp, instantOfSeconds } from "../../src/engine/schema/iso-time.ts";
 import type { Cell, GoldenStore } from "./golden-stores.ts";
 
 export interface GoldenResource {
@@ -101,12 +103,19 @@ export function goldenCases(): GoldenCase[] {
 }
 
 const DISCARDS_ALL = new Set(["evolution/contract_tables_discard_row"]);
+/** dlt's keys are ours in snake case. */
+function dispositionFrom(given: GoldenResource["write_disposition"]): WriteDispositionHint | undefined {
+  if (typeof given !== "object") return given as WriteDispositionHint | undefined;
+  const camel = (key: string): string => key.replace(/_[a-z]/g, (found) => found[1]!.toUpperCase());
+  const entries = Object.entries(given).map(([key, value]) => [camel(key), value]);
+  return Object.fromEntries(entries) as WriteDispositionHint;
+}
 
 function resourceOf(golden: GoldenResource): Resource {
   const { incremental: cursor } = golden;
   const hints: ResourceHints = {
     tableName: golden.table_name,
-    writeDisposition: golden.write_disposition as ResourceHints["writeDisposition"],
+    writeDisposition: dispositionFrom(golden.write_disposition),
     primaryKey: golden.primary_key,
     mergeKey: golden.merge_key,
     columns: golden.columns as ResourceHints["columns"],
@@ -180,6 +189,12 @@ export async function runGolden(
   });
 }
 
+/** A load id as the time that it is, in the expectation's form. */
+function timeOfLoad(loadId: string): string {
+  const text = formatTimestamp(instantOfSeconds(Number(loadId))!).replace("+00:00", "");
+  return `${text.includes(".") ? text : `${text}.000000`}Z`;
+}
+
 /** Reads the dataset in the expectation's form: ids and load ids replaced by names that do not change. */
 export async function readDataset(
   golden: GoldenCase,
@@ -194,6 +209,7 @@ export async function readDataset(
       `select load_id, schema_name, status::varchar, schema_version_hash from "${ds}"._dlt_loads order by load_id`,
     );
     const loadNames = new Map(loads.map(([id], i) => [id!, `load_${i + 1}`]));
+    const loadTimes = new Map(loads.map(([id], i) => [timeOfLoad(id!), `load_${i + 1}`]));
     const columns = await rowsOf(
       `select table_name, column_name, data_type from information_schema.columns where table_schema = '${ds}' order by table_name, ordinal_position`,
     );
@@ -227,7 +243,7 @@ export async function readDataset(
         })
       : undefined;
     return {
-      tables: canonical(golden, raw, schema?.tables ?? {}, loadNames),
+      tables: canonical(golden, raw, schema?.tables ?? {}, loadNames, loadTimes),
       schema,
       version_hash: version?.[1] ?? undefined,
       version_rows: Number(versions?.[0]),
@@ -251,6 +267,8 @@ function canonical(
   raw: Map<string, { columns: [string, string][]; rows: Record<string, Cell>[] }>,
   schemaTables: Record<string, { parent?: string }>,
   loadNames: ReadonlyMap<string, string>,
+  /** Times of loads by their text: validity times may be the time of a load. */
+  loadTimes: ReadonlyMap<string, string>,
 ): GoldenTables {
   const tokens = new Map<string, string>();
   /** Where a row stands in its table, by the id that is shown. */
@@ -260,6 +278,10 @@ function canonical(
     return parent ? rootOf(parent) : table;
   };
   const keepsIds = (table: string): boolean => golden.real_ids?.includes(rootOf(table)) ?? false;
+  const sortable = (cell: Cell): Cell => {
+    const load = cell === null ? undefined : loadTimes.get(cell);
+    return load === undefined ? cell : `!${load.slice("load_".length).padStart(6, "0")}`;
+  };
   const depth = (table: string): number => {
     const parent = schemaTables[table]?.parent;
     return parent ? depth(parent) + 1 : 0;
@@ -272,7 +294,7 @@ function canonical(
     if (!nested) {
       rows = rows.sort((a, b) => {
         for (const name of data) {
-          const order = compareCells(a.row[name]!, b.row[name]!);
+          const order = compareCells(sortable(a.row[name]!), sortable(b.row[name]!));
           if (order !== 0) return order;
         }
         const load = compareCells(a.row._dlt_load_id ?? null, b.row._dlt_load_id ?? null);
@@ -293,6 +315,9 @@ function canonical(
     }
     const shown = rows.map(({ row }) => {
       const named: Record<string, Cell> = { ...row };
+      for (const [column, value] of Object.entries(row)) {
+        if (value !== null) named[column] = loadTimes.get(value) ?? value;
+      }
       for (const column of ["_dlt_id", "_dlt_parent_id", "_dlt_root_id"]) {
         const id = row[column];
         if (id && !keepsIds(table)) named[column] = tokens.get(id) ?? `unknown ${column}`;

@@ -218,7 +218,7 @@ describe("work", () => {
 
   test.each([
     ["no key", table("orders", { id: "bigint" }, { write_disposition: "merge" }), "MERGE_WITHOUT_KEY"],
-    ["another strategy", orders({ "x-merge-strategy": "scd2" }), "CONFIG_INVALID"],
+    ["another strategy", orders({ "x-merge-strategy": "cdc" }), "CONFIG_INVALID"],
     ["skip", orders({ write_disposition: "skip" }), "SCHEMA_INVALID"],
     ["a nested table without root", { ...items, name: "orders" }, "SCHEMA_INVALID"],
   ])("%s is refused", (_, definition, code) => {

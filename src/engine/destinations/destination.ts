@@ -67,6 +67,8 @@ export interface PackageToCommit {
   readonly loadId: string;
   /** The schema after this package; its name, version and version_hash go to `_dlt_version` and `_dlt_loads`. */
   readonly schema: Schema;
+  /** The schema as of the last load; absent for the first. Tells a changed hint from a column altered by others. */
+  readonly previousSchema?: Schema | undefined;
   /** That schema as `_dlt_version` stores it: dlt's JSON. */
   readonly schemaJson: string;
   readonly jobs: readonly TableJobs[];
@@ -85,7 +87,10 @@ export interface CommitReport {
   readonly alreadyCommitted: boolean;
   /** Statements of DDL that were run. */
   readonly ddl: readonly string[];
-  /** Per table: rows inserted, and for a merge rows deleted and duplicates dropped. */
+  /**
+   * Per table: rows inserted, and for a merge the rows that they replaced (deleted, updated in place, or
+   * retired) and the duplicates dropped.
+   */
   readonly tables: Readonly<Record<string, { inserted: number; deleted?: number; deduplicated?: number }>>;
   /** Live tables or columns that the schema does not know: reported, never touched. */
   readonly foreign: readonly string[];
@@ -96,6 +101,8 @@ export interface CommitReport {
     readonly live: string;
     readonly schema: string;
   }[];
+  /** Columns whose type was widened from `live` to `schema`, because a hint was changed. */
+  readonly widened?: CommitReport["mismatched"];
 }
 
 /** Values as JSON has them: bigint, decimal and timestamp are text, so nothing is lost. */

@@ -15,8 +15,9 @@ import type { JobInfo, ResourceInPackage } from "../package/types.ts";
 import { contractViolation } from "../schema/contract.ts";
 import { updateTable } from "../schema/merge.ts";
 import type { NamingConvention } from "../schema/naming.ts";
-import { hasSeenData, isNested } from "../schema/tables.ts";
-import type { ContractMode, Schema, Table, WriteDisposition } from "../schema/types.ts";
+import { hasSeenData, isComplete, isNested } from "../schema/tables.ts";
+import { isWidening, typeChangeRefused } from "../schema/type-change.ts";
+import type { ContractMode, Schema, Table } from "../schema/types.ts";
 import { underContract } from "./declare.ts";
 import { checkKeys, namesOf, tableFromHints } from "./hints.ts";
 import { CursorRun, type Incremental } from "./incremental.ts";
@@ -25,6 +26,7 @@ import { nestedTablesFromHints } from "./nested-hints.ts";
 import { checkpoint, JsonlPage, type Row, type Yielded } from "./page.ts";
 import type { Resource, Source } from "./resource.ts";
 import type { ResourceContext } from "./resource-context.ts";
+import { dispositionOf, strategyOf } from "./write-disposition.ts";
 
 const PROGRESS_MS = 100;
 const LF = 0x0a;
@@ -69,12 +71,15 @@ export interface ExtractWork {
  */
 function canSplit(resource: Resource): boolean {
   const { hints } = resource;
-  if (resource.parent || hints.writeDisposition === "replace") return false;
+  if (resource.parent || dispositionOf(hints.writeDisposition) === "replace") return false;
+  // what a load lacks is retired, so a part of it would retire the rest
+  if (strategyOf(hints.writeDisposition) === "scd2") return false;
   if (hints.checkpoints) return true;
   if (hints.incremental === undefined || !goesOnFromCursor(hints.incremental)) return false;
   // a window from outside is read from its start again: only rows with a key may be loaded twice
   if (hints.incremental.endValue !== undefined) {
-    if (hints.writeDisposition !== "merge" || namesOf(hints.primaryKey).length === 0) return false;
+    if (dispositionOf(hints.writeDisposition) !== "merge" || namesOf(hints.primaryKey).length === 0)
+      return false;
   }
   // deleting by merge key, or choosing by dedup_sort, looks at a package as a whole
   return (
@@ -220,7 +225,7 @@ class Extraction {
       return own.resources as Record<string, Record<string, unknown>>;
     };
     // a replaced table starts anew, and so does what its resource remembers
-    if (hints.writeDisposition === "replace") {
+    if (dispositionOf(hints.writeDisposition) === "replace") {
       const own = sourceState();
       if (own.resources) delete resourceStates()[resource.name];
     }
@@ -279,6 +284,7 @@ class Extraction {
     if (this.declaredTables.has(name)) return name;
     this.declaredTables.add(name);
     const table = tableFromHints(running.resource, name, naming);
+    refuseTypeChanges(schema.tables.get(name), table);
     if (!this.addDeclaration(table)) return name;
     for (const nested of nestedTablesFromHints(running.resource, name, schema, naming)) {
       if (!this.addDeclaration(nested) || nested.resource === undefined) continue;
@@ -342,7 +348,7 @@ class Extraction {
 
   private inPackage(running: Running): ResourceInPackage {
     const { resource, cursor, rows } = running;
-    const disposition: WriteDisposition = resource.hints.writeDisposition ?? "append";
+    const disposition = dispositionOf(resource.hints.writeDisposition);
     const tables = new Set(running.tables);
     if (disposition === "replace") {
       // tables that a function named in an earlier run are replaced as well
@@ -599,6 +605,21 @@ class Extraction {
         elapsedMs: now - this.startedAt,
       });
     }
+  }
+}
+
+/**
+ * A declared type that the column's table cannot take, found before anything is fetched. Lengths and precisions
+ * mean something else at each destination and are compared when the package is loaded.
+ */
+function refuseTypeChanges(table: Table | undefined, declared: Table): void {
+  if (table === undefined || !hasSeenData(table)) return;
+  for (const column of declared.columns.values()) {
+    const before = table.columns.get(column.name);
+    if (!before || !isComplete(before) || !isComplete(column) || before.data_type === column.data_type)
+      continue;
+    const after = { ...before, ...column };
+    if (!isWidening(before, after)) throw typeChangeRefused(table.name, before, after);
   }
 }
 

@@ -7,6 +7,7 @@ import type { Column, DataType, Table } from "../schema/types.ts";
 import { DATA_TYPES } from "../schema/types.ts";
 import { simpleField } from "./json-path.ts";
 import type { DeclaredColumns, NestedHints, Resource } from "./resource.ts";
+import { applyDisposition, checkDisposition, dispositionOf, strategyOf } from "./write-disposition.ts";
 
 export function namesOf(key: string | readonly string[] | undefined): readonly string[] {
   if (key === undefined) return [];
@@ -44,22 +45,17 @@ export function columnsFromHints(
   return columns;
 }
 
-/** The table as declared. Columns: declared ones first, then keys, then the cursor. */
+/** The table as declared. Columns: declared ones, keys, those of scd2, the cursor. */
 export function tableFromHints(resource: Resource, tableName: string, naming: NamingConvention): Table {
   const { hints } = resource;
   const columns = columnsFromHints(resource.name, hints, naming);
+  const table: Table = { name: tableName, columns, resource: resource.name };
+  applyDisposition(table, hints.writeDisposition, (source) => naming.path(source));
   const cursor = hints.incremental ? simpleField(hints.incremental.cursorPath) : undefined;
   if (cursor) {
     const name = naming.path(cursor);
     columns.set(name, { ...(columns.get(name) ?? { name }), incremental: true });
   }
-
-  const table: Table = {
-    name: tableName,
-    columns,
-    write_disposition: hints.writeDisposition ?? "append",
-    resource: resource.name,
-  };
   if (hints.description) table.description = hints.description;
   if (hints.schemaContract) {
     checkContract(hints.schemaContract, `Resource ${resource.name}`);
@@ -84,14 +80,28 @@ function checkType(resource: string, column: string, type: DataType | undefined)
 /** A merge needs to know which rows are the same; found before anything is fetched. */
 export function checkKeys(resource: Resource): void {
   const { hints } = resource;
-  if (hints.writeDisposition !== "merge") return;
-  const marked = Object.values(hints.columns ?? {}).some((column) => column.primary_key || column.merge_key);
-  if (namesOf(hints.primaryKey).length + namesOf(hints.mergeKey).length > 0 || marked) return;
+  checkDisposition(resource.name, hints.writeDisposition);
+  if (dispositionOf(hints.writeDisposition) !== "merge") return;
+  const strategy = strategyOf(hints.writeDisposition) ?? "delete-insert";
+  const declared = Object.values(hints.columns ?? {});
+  const primary = namesOf(hints.primaryKey).length > 0 || declared.some((column) => column.primary_key);
+  const merge = namesOf(hints.mergeKey).length > 0 || declared.some((column) => column.merge_key);
+  if (strategy === "scd2" || primary || (merge && strategy === "delete-insert")) return;
+  if (strategy === "delete-insert") {
+    throw new EngineError(
+      "MERGE_WITHOUT_KEY",
+      `Resource ${resource.name} merges but has neither a primaryKey nor a mergeKey.`,
+      {
+        details: { resource: resource.name },
+      },
+    );
+  }
   throw new EngineError(
     "MERGE_WITHOUT_KEY",
-    `Resource ${resource.name} merges but has neither a primaryKey nor a mergeKey.`,
+    `Resource ${resource.name} merges with strategy ${strategy} but has no primaryKey.`,
     {
-      details: { resource: resource.name },
+      hint: "Give the resource a primaryKey, or use another merge strategy.",
+      details: { resource: resource.name, strategy },
     },
   );
 }

@@ -9,6 +9,7 @@ import type { Column, Contract, ContractMode, WriteDisposition } from "../schema
 import type { Incremental } from "./incremental.ts";
 import type { Row, Yielded } from "./page.ts";
 import type { ResourceContext } from "./resource-context.ts";
+import type { WriteDispositionHint } from "./write-disposition.ts";
 import { type ColumnModel, columnsOfModel, descriptionOfModel, isColumnModel } from "./zod-columns.ts";
 
 /** Hints for one column, stored keys: `{ data_type: "decimal", precision: 18, scale: 4 }`. */
@@ -29,8 +30,11 @@ export interface NestedHints {
 export interface ResourceHints {
   /** Table to load into; default the resource's name. A function chooses per row. */
   readonly tableName?: string | ((row: Row) => string);
-  /** `append` (default), `replace`, or `merge`, which needs a primaryKey or mergeKey. */
-  readonly writeDisposition?: WriteDisposition;
+  /**
+   * `append` (default), `replace`, or `merge`, which needs a primaryKey or mergeKey. An object chooses how to
+   * merge: `{ disposition: "merge", strategy: "upsert" }`; see `WriteDispositionHint`.
+   */
+  readonly writeDisposition?: WriteDispositionHint;
   readonly primaryKey?: string | readonly string[];
   readonly mergeKey?: string | readonly string[];
   /** By the name in the source; or a zod model, from which types, nullability and descriptions are taken. */

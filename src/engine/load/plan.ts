@@ -8,14 +8,16 @@ import { EngineError } from "../errors.ts";
 import { REJECTED_TABLE, rejectedTable } from "../schema/rejected-table.ts";
 import type { Schema, Table, WriteDisposition } from "../schema/types.ts";
 import { appendSteps } from "../sql/append.ts";
-import { type DdlPlan, planDdl } from "../sql/ddl.ts";
-import { deleteInsertSteps, type MergeTable } from "../sql/delete-insert.ts";
+import { catalogueAfter, type DdlPlan, planDdl } from "../sql/ddl.ts";
+import { deleteInsertSteps, type MergeInput, type MergeTable } from "../sql/delete-insert.ts";
 import type { Dataset, Dialect } from "../sql/dialect.ts";
 import { insertLoad, insertVersion } from "../sql/metadata.ts";
 import { emptySteps } from "../sql/replace.ts";
 import { planReset } from "../sql/reset.ts";
+import { scd2Steps } from "../sql/scd2.ts";
 import { describeStep, loadColumns, type Statement, type Step } from "../sql/statement.ts";
 import { nestedChain, rootOf } from "../sql/table-chain.ts";
+import { insertOnlySteps, upsertSteps } from "../sql/upsert.ts";
 
 export interface PlanInput {
   readonly dialect: Dialect;
@@ -31,6 +33,8 @@ export interface PlanInput {
   readonly live: LiveCatalogue;
   /** Does the dataset exist? */
   readonly exists: boolean;
+  /** The schema as of the last load, if there was one. */
+  readonly previousSchema?: Schema | undefined;
   /** ISO time for `inserted_at`. */
   readonly insertedAt: string;
 }
@@ -70,12 +74,6 @@ export function planLoad(given: PlanInput): LoadPlan {
     if (schema.tables.has(name)) rootsToWrite.add(rootOf(schema, name).name);
   }
   const replaced = new Set(input.replaceTables);
-  const roots: RootPlan[] = [];
-  for (const table of schema.tables.values()) {
-    if (table.parent !== undefined || !rootsToWrite.has(table.name)) continue;
-    const disposition = replaced.has(table.name) ? "replace" : (table.write_disposition ?? "append");
-    roots.push({ root: table.name, disposition, steps: rootSteps(input, table, disposition) });
-  }
   const ddl = planDdl({
     dialect,
     dataset,
@@ -83,7 +81,15 @@ export function planLoad(given: PlanInput): LoadPlan {
     tablesWithJobs: new Set(input.jobs.map((job) => job.table)),
     live: input.live,
     exists: input.exists,
+    previous: input.previousSchema,
   });
+  const toFill = { ...input, live: catalogueAfter(dialect, input.live, ddl) };
+  const roots: RootPlan[] = [];
+  for (const table of schema.tables.values()) {
+    if (table.parent !== undefined || !rootsToWrite.has(table.name)) continue;
+    const disposition = replaced.has(table.name) ? "replace" : (table.write_disposition ?? "append");
+    roots.push({ root: table.name, disposition, steps: rootSteps(toFill, table, disposition) });
+  }
   return {
     loadId,
     ddl: { ...ddl, statements: [...reset.drops, ...ddl.statements, ...reset.truncations] },
@@ -120,7 +126,7 @@ function rootSteps(input: PlanInput, root: Table, disposition: WriteDisposition)
       return [...emptySteps(dialect, dataset, emptied), ...appends()];
     }
     case "merge": {
-      refuseOtherStrategy(root);
+      refuseFilters(root);
       const [first, ...nested] = chain.map(
         (table): MergeTable => ({
           table,
@@ -129,7 +135,7 @@ function rootSteps(input: PlanInput, root: Table, disposition: WriteDisposition)
           existed: existed(table),
         }),
       );
-      return deleteInsertSteps({ dialect, dataset, chain: [first!, ...nested] });
+      return mergeSteps(root, { dialect, dataset, chain: [first!, ...nested] }, input.loadId);
     }
     case "skip":
       throw new EngineError("SCHEMA_INVALID", `Table ${root.name} has rows to load, but is to be skipped.`, {
@@ -139,18 +145,34 @@ function rootSteps(input: PlanInput, root: Table, disposition: WriteDisposition)
   }
 }
 
-/** Other strategies than delete-insert have their own file in ../sql and their own case here. */
-function refuseOtherStrategy(root: Table): void {
+function mergeSteps(root: Table, merge: MergeInput, loadId: string): Step[] {
   const strategy = root["x-merge-strategy"] ?? "delete-insert";
-  if (strategy === "delete-insert") return;
-  throw new EngineError(
-    "CONFIG_INVALID",
-    `Table ${root.name}: merge strategy ${String(strategy)} is not supported.`,
-    {
-      hint: "Use the merge strategy delete-insert.",
-      details: { table: root.name, strategy },
-    },
-  );
+  switch (strategy) {
+    case "delete-insert":
+      return deleteInsertSteps(merge);
+    case "upsert":
+      return upsertSteps(merge);
+    case "insert-only":
+      return insertOnlySteps(merge);
+    case "scd2":
+      return scd2Steps({ ...merge, loadId });
+    default:
+      throw notSupported(root, `merge strategy ${String(strategy)}`, { strategy });
+  }
+}
+
+/** Conditions that dlt stores with a merge: left out, the merge would touch other rows than it should. */
+function refuseFilters(root: Table): void {
+  for (const hint of ["x-merge-source-filter", "x-merge-destination-scope"]) {
+    if (root[hint]) throw notSupported(root, `the merge condition ${hint}`, { hint });
+  }
+}
+
+function notSupported(root: Table, what: string, details: Record<string, unknown>): EngineError {
+  return new EngineError("CONFIG_INVALID", `Table ${root.name}: ${what} is not supported.`, {
+    hint: "Use the merge strategy delete-insert, upsert, insert-only or scd2, without conditions.",
+    details: { table: root.name, ...details },
+  });
 }
 
 /** The plan as text, one statement after the other. Parameters stay placeholders. */

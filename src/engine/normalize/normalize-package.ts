@@ -79,6 +79,7 @@ export async function normalizePackage(work: NormalizeWork, context: RunContext)
       elapsedMs: lastProgress - startedAt,
     });
   };
+  let jobs: readonly JobInfo[];
   try {
     for (const job of work.jobs) {
       let scanner = scanners.get(job.table);
@@ -99,7 +100,7 @@ export async function normalizePackage(work: NormalizeWork, context: RunContext)
       }
       report(job.table);
     }
-    await output.finish(states());
+    jobs = await output.finish(states());
   } catch (error) {
     await output.abort();
     throw error;
@@ -116,7 +117,7 @@ export async function normalizePackage(work: NormalizeWork, context: RunContext)
   let slowRows = 0;
   for (const scanner of scanners.values()) slowRows += scanner.counts.slow;
   return {
-    jobs: output.jobs,
+    jobs,
     rows,
     changes: rowPath.changes,
     warnings: nullOnlyWarnings(work.schema, rowPath),
@@ -142,11 +143,11 @@ function materialize(schema: Schema, rowPath: RowPath, name: string): void {
 
 /** The open job of each table; rotated by size, so that files stay bounded. */
 class JobOutput {
-  readonly jobs: JobInfo[] = [];
   private readonly dir: string;
   private readonly jobBytesMax: number;
   private readonly open = new Map<string, { writer: BlockFileWriter; file: string }>();
-  private readonly closing: Promise<void>[] = [];
+  /** In the order of the rows, whichever file is synced first: of equal keys the last row wins. */
+  private readonly closing: Promise<JobInfo>[] = [];
 
   constructor(dir: string, jobBytesMax: number) {
     this.dir = dir;
@@ -161,10 +162,10 @@ class JobOutput {
     }
   }
 
-  async finish(states: Iterable<TableState>): Promise<void> {
+  async finish(states: Iterable<TableState>): Promise<JobInfo[]> {
     for (const state of states) if (state.buffer.rows > 0) await this.write(state);
     for (const table of [...this.open.keys()]) this.close(table);
-    await Promise.all(this.closing);
+    return Promise.all(this.closing);
   }
 
   async abort(): Promise<void> {
@@ -198,9 +199,7 @@ class JobOutput {
   private close(table: string): void {
     const { writer, file } = this.open.get(table)!;
     this.open.delete(table);
-    const closed = writer.close().then(() => {
-      this.jobs.push({ file, table, rows: writer.rows, bytes: writer.bytes });
-    });
+    const closed = writer.close().then(() => ({ file, table, rows: writer.rows, bytes: writer.bytes }));
     closed.catch(() => {});
     this.closing.push(closed);
   }

@@ -18,7 +18,7 @@ import {
   isNewTable,
 } from "../schema/contract.ts";
 import { newTable, updateTable } from "../schema/merge.ts";
-import { hasSeenData, isComplete, isNullable, isSystemTable, ROW_ID } from "../schema/tables.ts";
+import { DOCUMENT, hasSeenData, isComplete, isNullable, isSystemTable, ROW_ID } from "../schema/tables.ts";
 import type { Column, ContractMode, DataType, Table } from "../schema/types.ts";
 import { detectIsoTimestamp, inferType } from "../schema/values.ts";
 import { type FlatRow, Flattener } from "./flatten.ts";
@@ -45,6 +45,9 @@ export class RowPath {
   private readonly contracts = new Map<string, FullContract | undefined>();
   private guesses: ReadonlyMap<string, DataType> = new Map();
   private root = "";
+  /** Documents so far, over all tables of the package. */
+  private document = 0;
+  private numbersDocuments = false;
 
   /** `refused`: tables that their contract kept out of the schema when they were declared. */
   constructor(
@@ -70,6 +73,8 @@ export class RowPath {
   /** Adds a document's rows to the buffers of its tables. */
   add(rootTable: string, doc: JsonDoc): void {
     this.root = rootTable;
+    this.document++;
+    this.numbersDocuments = this.flattener.rowIdKind(rootTable) === "key_hash";
     this.flattener.document(rootTable, doc, (table, parent, row, item) =>
       this.write(table, parent, row, item),
     );
@@ -155,6 +160,11 @@ export class RowPath {
     const at = state.buffer.beginRow();
     state.rowsTotal++;
     for (const { name, value } of cells) putCell(state, state.slot(current, name)!, at, value);
+    if (this.numbersDocuments) {
+      const { buffer } = state;
+      const numbers = buffer.byName.get(DOCUMENT) ?? buffer.addColumn(DOCUMENT, "int64");
+      numbers.setInt(at, this.document);
+    }
     return true;
   }
 

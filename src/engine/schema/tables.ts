@@ -12,6 +12,11 @@ export const LOAD_ID = "_dlt_load_id";
 export const PARENT_ID = "_dlt_parent_id";
 export const ROOT_ID = "_dlt_root_id";
 export const LIST_INDEX = "_dlt_list_idx";
+/**
+ * A cell of block files only: which document of the package a row came from. Tables whose row ids are made of
+ * the key have it, because there two documents of one key have the same ids.
+ */
+export const DOCUMENT = "_loadwright_document";
 
 export const DEFAULT_NESTING = 1000;
 

@@ -1,20 +1,24 @@
 /**
- * The difference between the schema and the live catalogue as statements. Only what is missing is added:
- * a table or column that somebody else made, and a column of another type, are reported and left alone.
+ * The difference between the schema and the live catalogue as statements. What is missing is added. A column
+ * whose declared type was changed since the last load is altered when the new type holds all that the old one
+ * held, and refused otherwise. A table or column that somebody else made, and a column of a type that somebody
+ * else gave it, are reported and left alone.
  */
 
 import type { LiveCatalogue } from "../destinations/destination.ts";
+import { isWidening, typeChangeRefused } from "../schema/type-change.ts";
 import type { Column, Schema, Table } from "../schema/types.ts";
 import { type Dataset, type Dialect, qualified, qualifiedSchema } from "./dialect.ts";
 import { LOADS_TABLE, metadataTable, VERSION_TABLE } from "./metadata.ts";
 import { columnWith, nestedChain, PARENT_KEY, ROOT_KEY, ROW_KEY } from "./table-chain.ts";
-import { type CompleteColumn, completeColumns } from "./types.ts";
+import { type CompleteColumn, completeColumns, isComplete } from "./types.ts";
 
 export interface DdlStatement {
   readonly kind:
     | "create_schema"
     | "create_table"
     | "add_column"
+    | "widen_column"
     | "fill_root_key"
     | "drop_table"
     | "delete_versions"
@@ -37,6 +41,8 @@ export interface DdlPlan {
   /** `table` or `table.column` of the database that the schema does not know. */
   readonly foreign: readonly string[];
   readonly mismatched: readonly TypeMismatch[];
+  /** Columns that get the schema's type in place of the live one. */
+  readonly widened: readonly TypeMismatch[];
 }
 
 export interface DdlInput {
@@ -48,6 +54,8 @@ export interface DdlInput {
   readonly live: LiveCatalogue;
   /** Does the dataset itself exist? */
   readonly exists: boolean;
+  /** The schema as of the last load: tells a changed hint from a column that somebody else altered. */
+  readonly previous?: Schema | undefined;
 }
 
 export function planDdl(input: DdlInput): DdlPlan {
@@ -55,6 +63,7 @@ export function planDdl(input: DdlInput): DdlPlan {
   const liveByName = new Map([...live].map(([name, columns]) => [dialect.fold(name), columns]));
   const statements: DdlStatement[] = [];
   const mismatched: TypeMismatch[] = [];
+  const widened: TypeMismatch[] = [];
   if (!input.exists) {
     const sql = `create schema if not exists ${qualifiedSchema(dialect, dataset)}`;
     statements.push({ kind: "create_schema", table: "", sql });
@@ -72,12 +81,14 @@ export function planDdl(input: DdlInput): DdlPlan {
       const found = known.get(dialect.fold(column.name));
       if (found === undefined) missing.push(column);
       else if (found.type !== dialect.sqlType(column)) {
-        mismatched.push({
+        const differs = {
           table: table.name,
           column: column.name,
           live: found.type,
           schema: dialect.sqlType(column),
-        });
+        };
+        if (hintChanged(input, table, column, found.type)) widened.push(differs);
+        else mismatched.push(differs);
       }
     }
     for (const sql of addColumns(dialect, dataset, table, missing)) {
@@ -85,8 +96,41 @@ export function planDdl(input: DdlInput): DdlPlan {
     }
     if (missing.some((column) => column[ROOT_KEY] === true)) rootKeysAdded.add(table.name);
   }
+  for (const each of widened) {
+    const name = qualified(dialect, { ...dataset, table: each.table });
+    const column = dialect.quote(each.column);
+    const sql = `alter table ${name} alter column ${column} type ${each.schema} using cast(${column} as ${each.schema})`;
+    statements.push({ kind: "widen_column", table: each.table, sql });
+  }
   statements.push(...fillRootKeys(input, rootKeysAdded));
-  return { statements, foreign: foreignNames(input), mismatched };
+  return { statements, foreign: foreignNames(input), mismatched, widened };
+}
+
+/** Is the live type the one that the schema had before this package? Then the change is the package's. */
+function hintChanged(input: DdlInput, table: Table, column: CompleteColumn, live: string): boolean {
+  const before = input.previous?.tables.get(table.name)?.columns.get(column.name);
+  if (before === undefined || !isComplete(before) || input.dialect.sqlType(before) !== live) return false;
+  if (!isWidening(before, column)) throw typeChangeRefused(table.name, before, column);
+  return true;
+}
+
+/** The catalogue as it is once the columns are widened. */
+export function catalogueAfter(dialect: Dialect, live: LiveCatalogue, ddl: DdlPlan): LiveCatalogue {
+  if (ddl.widened.length === 0) return live;
+  const key = (table: string, column: string): string =>
+    `${dialect.fold(table)}\u0000${dialect.fold(column)}`;
+  const types = new Map(ddl.widened.map(({ table, column, schema }) => [key(table, column), schema]));
+  return new Map(
+    [...live].map(([table, columns]) => [
+      table,
+      new Map(
+        [...columns].map(([name, column]) => [
+          name,
+          { ...column, type: types.get(key(table, name)) ?? column.type },
+        ]),
+      ),
+    ]),
+  );
 }
 
 /** Data tables in the schema's order, then dlt's own: those that are there, get rows now or have had some. */

@@ -129,7 +129,7 @@ export function mergeWithoutKey(table: string): EngineError {
   );
 }
 
-function createStaging(
+export function createStaging(
   dialect: Dialect,
   name: string,
   columns: readonly LoadColumn[],
@@ -142,7 +142,7 @@ function createStaging(
 }
 
 /** Nulls come last whatever the direction, so that a row without a sort value never wins over one with it. */
-function dropDuplicates(
+export function dropDuplicates(
   dialect: Dialect,
   staged: string,
   table: Table,
@@ -162,7 +162,7 @@ function dropDuplicates(
 }
 
 /** A bool says deleted when true, any other column when it has a value. */
-function hardDeleteCondition(dialect: Dialect, table: Table): string | undefined {
+export function hardDeleteCondition(dialect: Dialect, table: Table): string | undefined {
   const name = columnWith(table, "hard_delete");
   if (name === undefined) return undefined;
   const column = dialect.quote(name);
@@ -170,7 +170,7 @@ function hardDeleteCondition(dialect: Dialect, table: Table): string | undefined
 }
 
 /** The column that identifies a row: its row key, else a unique column, else a primary key of one column. */
-function rowKeyOf(table: Table): string {
+export function rowKeyOf(table: Table): string {
   const primaryKey = columnsWith(table, "primary_key");
   const key = columnWith(table, ROW_KEY) ?? columnWith(table, "unique");
   if (key !== undefined) return key;
@@ -179,7 +179,7 @@ function rowKeyOf(table: Table): string {
 }
 
 /** The column that names a nested row's root: the root key, or at level 1 the parent key. */
-function rootKeyOf(table: Table, root: Table): string {
+export function rootKeyOf(table: Table, root: Table): string {
   const key = columnWith(table, ROOT_KEY);
   if (key !== undefined) return key;
   const parentKey = table.parent === root.name ? columnWith(table, PARENT_KEY) : undefined;
@@ -195,6 +195,6 @@ function keyMissing(table: Table, key: string): EngineError {
 }
 
 /** No table of a source may begin like dlt's own, so this name is free. */
-function goneTable(dialect: Dialect, root: string): string {
+export function goneTable(dialect: Dialect, root: string): string {
   return dialect.helperName(`_dlt_deleted_${root}`);
 }

@@ -16,6 +16,7 @@ import {
   selectVersions,
   VERSION_TABLE,
 } from "../../sql/metadata.ts";
+import { REPLACE_STRATEGIES, type ReplaceStrategy } from "../../sql/replace.ts";
 import type { Count, Statement, Step } from "../../sql/statement.ts";
 import type {
   CommitReport,
@@ -41,6 +42,8 @@ export interface DuckdbOptions {
   readonly memoryLimitBytes?: number;
   /** Default: DuckDB's own, one a core. */
   readonly threads?: number;
+  /** Default `truncate-and-insert`. On DuckDB all are the same, atomic one: see ../../sql/replace.ts. */
+  readonly replaceStrategy?: ReplaceStrategy;
 }
 
 /**
@@ -53,6 +56,13 @@ export function duckdb(
   options: DuckdbOptions,
   instances: DuckdbInstances = INSTANCES_OF_PROCESS,
 ): Destination {
+  const { replaceStrategy } = options;
+  if (replaceStrategy !== undefined && !REPLACE_STRATEGIES.includes(replaceStrategy)) {
+    throw new EngineError("CONFIG_INVALID", `"${replaceStrategy}" is not a replace strategy.`, {
+      hint: `Use one of ${REPLACE_STRATEGIES.join(", ")}.`,
+      details: { replace_strategy: replaceStrategy },
+    });
+  }
   return {
     kind: "duckdb",
     type: "dlt.destinations.duckdb",
@@ -306,6 +316,7 @@ class Commit {
       tables: this.counts,
       foreign: plan.ddl.foreign,
       mismatched: plan.ddl.mismatched,
+      widened: plan.ddl.widened,
     };
   }
 
@@ -321,6 +332,7 @@ class Commit {
       replaceTables: work.replaceTables,
       dropTables: work.dropTables,
       truncateTables: work.truncateTables,
+      previousSchema: work.previousSchema,
       live: await readCatalogue(connection, dataset),
       exists: await datasetExists(connection, dataset),
       insertedAt: new Date(context.now()).toISOString(),

@@ -105,6 +105,7 @@ export class Commit {
       tables: this.counts,
       foreign: plan.ddl.foreign,
       mismatched: plan.ddl.mismatched,
+      widened: plan.ddl.widened,
     };
   }
 
@@ -141,6 +142,7 @@ set local datestyle = 'ISO, MDY'`);
       replaceTables: work.replaceTables,
       dropTables: work.dropTables,
       truncateTables: work.truncateTables,
+      previousSchema: work.previousSchema,
       live: await readCatalogue(connection, dataset),
       exists: await datasetExists(connection, dataset),
       insertedAt: new Date(context.now()).toISOString(),
