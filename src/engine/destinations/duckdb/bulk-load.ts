@@ -7,11 +7,17 @@
  *     drop table staging;                    -- and again until the files end
  *
  * Appending to the target itself needs about as long, but compresses on this thread, so the event loop
- * would stand still for up to seconds. A temporary table is filled in the same transaction, so all of a load
- * is one transaction on one connection; the price is that DuckDB scans rows that are not committed on one
- * thread only. A batch is a whole number of row groups, so that every row group is compressed once.
+ * would stand still for up to seconds. A batch is a whole number of row groups, so that every row group is
+ * compressed once.
+ *
+ * DuckDB scans rows that are not committed on one thread only. A large load is therefore staged in small
+ * in-memory databases, one a batch, that a second connection fills and commits: the insert then uses all
+ * threads, and the next batch is staged while it runs. The load's transaction keeps such a database until
+ * its end, so only the first bytes of a load are staged like that, and the rest in temporary tables.
  */
 
+import { randomBytes } from "node:crypto";
+import { stat } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
 import { type DuckDBAppender, type DuckDBConnection, DuckDBInstance, TIMESTAMPTZ } from "@duckdb/node-api";
 import { EngineError } from "../../errors.ts";
@@ -39,6 +45,8 @@ export interface BulkLoadOptions {
   /** Rows per insert; default: up to two row groups, fewer for wide rows. */
   readonly batchRows?: number;
   readonly signal?: AbortSignal;
+  /** The connection's instance: allows a second connection, which makes large loads faster. */
+  readonly instance?: DuckDBInstance;
   /** Called after each batch with the rows that are in the target so far. */
   readonly onProgress?: (progress: { readonly rows: number }) => void;
 }
@@ -51,6 +59,10 @@ const STAGING_BYTES_MAX = 128 << 20;
 const SLICE_BYTES = 8 << 20;
 
 const STAGING = "_loadwright_staging";
+/** Smaller loads are over before a second connection pays. */
+const SIDE_BYTES_MIN = 16 << 20;
+/** Bytes of a load that may be staged in databases that live until its end. */
+const SIDE_BYTES_MAX = 512 << 20;
 
 /**
  * Appends the rows of `files` to the target table. The transaction is the caller's: after an error it has
@@ -63,20 +75,23 @@ export async function bulkLoad(
   files: readonly string[],
   options: BulkLoadOptions = {},
 ): Promise<{ rows: number }> {
-  const load = new BulkLoad(connection, target, columns, options);
+  const side = await openSide(options.instance, files);
+  const load = new BulkLoad(connection, side, target, columns, options);
   const interrupt = (): void => connection.interrupt();
   options.signal?.addEventListener("abort", interrupt);
   try {
     for (const file of files) {
       for await (const block of readBlocks(file)) await load.add(block);
     }
-    await load.flush();
+    await load.finish();
     return { rows: load.rows };
   } catch (error) {
+    await load.settle();
     throw await explain(error, target, columns, load.blocks, options.signal);
   } finally {
     options.signal?.removeEventListener("abort", interrupt);
     load.dispose();
+    await side?.close();
   }
 }
 
@@ -86,32 +101,88 @@ interface BlockPlace {
   readonly offset: number;
 }
 
+/** A second connection, and the databases it has made. */
+class Side {
+  readonly connection: DuckDBConnection;
+  bytes = 0;
+  private readonly prefix = `_loadwright_${randomBytes(6).toString("hex")}`;
+  private attached = 0;
+
+  constructor(connection: DuckDBConnection) {
+    this.connection = connection;
+  }
+
+  /** A database for one batch; what is done in it is committed by `commit`. */
+  async attach(): Promise<string> {
+    const name = `${this.prefix}_${this.attached++}`;
+    await this.connection.run(`attach ':memory:' as ${name}`);
+    await this.connection.run("begin");
+    return name;
+  }
+
+  async commit(): Promise<void> {
+    await this.connection.run("commit");
+  }
+
+  async detach(name: string): Promise<void> {
+    await this.connection.run(`detach ${name}`);
+  }
+
+  async close(): Promise<void> {
+    await this.connection.run("rollback").catch(() => {});
+    for (let i = 0; i < this.attached; i++) await this.detach(`${this.prefix}_${i}`).catch(() => {});
+    this.connection.closeSync();
+  }
+}
+
+async function openSide(instance: DuckDBInstance | undefined, files: readonly string[]): Promise<Side | undefined> {
+  if (instance === undefined) return undefined;
+  let bytes = 0;
+  for (const file of files) bytes += (await stat(file)).size;
+  return bytes < SIDE_BYTES_MIN ? undefined : new Side(await instance.connect());
+}
+
+/** The batch that is being filled. */
+interface Batch {
+  readonly appender: DuckDBAppender;
+  /** The staging table, as SQL names it. */
+  readonly table: string;
+  /** The database that holds it, if it has one of its own. */
+  readonly database: string | undefined;
+  readonly blocks: BlockPlace[];
+  readonly rowsMax: number;
+  rows: number;
+}
+
 class BulkLoad {
   /** Rows in the target. */
   rows = 0;
-  /** The blocks of which rows are staged. */
-  blocks: BlockPlace[] = [];
+  /** The blocks of the batch that is being inserted, or was refused. */
+  blocks: readonly BlockPlace[] = [];
   private readonly connection: DuckDBConnection;
-  private readonly columns: readonly WriterColumn[];
+  private readonly side: Side | undefined;
+  private readonly target: BulkTarget;
+  private readonly columns: readonly BulkColumn[];
+  private readonly staged: readonly WriterColumn[];
   private readonly options: BulkLoadOptions;
-  private readonly createSql: string;
-  private readonly insertSql: string;
-  private appender: DuckDBAppender | undefined;
+  private batch: Batch | undefined;
   private writer: VectorWriter | undefined;
-  private staged = 0;
-  private stagedMax = 0;
+  /** The insert that is under way. */
+  private inserting: Promise<void> = Promise.resolve();
 
   constructor(
     connection: DuckDBConnection,
+    side: Side | undefined,
     target: BulkTarget,
     columns: readonly BulkColumn[],
     options: BulkLoadOptions,
   ) {
     this.connection = connection;
-    this.columns = columns.map(stagedColumn);
+    this.side = side;
+    this.target = target;
+    this.columns = columns;
+    this.staged = columns.map(stagedColumn);
     this.options = options;
-    this.createSql = createStagingSql(columns);
-    this.insertSql = insertSql(target, columns);
   }
 
   async add(block: Block): Promise<void> {
@@ -119,44 +190,80 @@ class BulkLoad {
     const sliceRows = Math.max(CHUNK_ROWS, Math.floor(SLICE_BYTES / rowBytes));
     for (let from = 0; from < block.rows; ) {
       throwIfCancelled(this.options.signal);
-      if (this.appender === undefined) await this.begin(rowBytes);
-      const to = Math.min(block.rows, from + sliceRows, from + this.stagedMax - this.staged);
+      this.batch ??= await this.begin(rowBytes);
+      const { batch } = this;
+      const to = Math.min(block.rows, from + sliceRows, from + batch.rowsMax - batch.rows);
       this.writer!.append(block, from, to);
       // A full appender would move up to 204,800 rows at once; moved now, each step stays short.
-      this.appender!.flushSync();
-      if (this.blocks.at(-1)?.offset !== block.offset || this.blocks.at(-1)?.file !== block.file) {
-        this.blocks.push({ file: block.file, offset: block.offset });
+      batch.appender.flushSync();
+      const last = batch.blocks.at(-1);
+      if (last?.offset !== block.offset || last.file !== block.file) {
+        batch.blocks.push({ file: block.file, offset: block.offset });
       }
-      this.staged += to - from;
+      batch.rows += to - from;
+      if (batch.database !== undefined) this.side!.bytes += (to - from) * rowBytes;
       from = to;
-      if (this.staged === this.stagedMax) await this.flush();
+      if (batch.rows === batch.rowsMax) await this.flush();
       else if (from < block.rows) await setImmediate();
     }
   }
 
-  /** Moves what is staged to the target. */
-  async flush(): Promise<void> {
-    if (this.appender === undefined) return;
-    this.appender.closeSync();
-    this.appender = undefined;
-    await this.connection.run(this.insertSql);
-    await this.connection.run(`drop table ${STAGING_NAME}`);
-    this.rows += this.staged;
-    this.staged = 0;
-    this.blocks = [];
+  /** Moves what is staged to the target. A batch with a database of its own is inserted while the next is filled. */
+  private async flush(): Promise<void> {
+    const { batch } = this;
+    if (batch === undefined) return;
+    this.batch = undefined;
+    batch.appender.closeSync();
+    if (batch.database !== undefined) await this.side!.commit();
+    await this.inserting;
+    this.inserting = this.insert(batch);
+    // seen when it is awaited
+    this.inserting.catch(() => {});
+    if (batch.database === undefined) await this.inserting;
+  }
+
+  private async insert(batch: Batch): Promise<void> {
+    this.blocks = batch.blocks;
+    await this.connection.run(insertSql(this.target, this.columns, batch.table));
+    if (batch.database === undefined) await this.connection.run(`drop table ${batch.table}`);
+    this.rows += batch.rows;
     this.options.onProgress?.({ rows: this.rows });
+  }
+
+  async finish(): Promise<void> {
+    await this.flush();
+    await this.inserting;
+  }
+
+  /** After an error: waits for an insert that is still running. */
+  async settle(): Promise<void> {
+    await this.inserting.catch(() => {});
   }
 
   dispose(): void {
     this.writer?.dispose();
   }
 
-  private async begin(rowBytes: number): Promise<void> {
-    await this.connection.run(this.createSql);
-    this.appender = await this.connection.createAppender(STAGING, "main", "temp");
-    if (this.writer === undefined) this.writer = new VectorWriter(this.appender, this.columns);
-    else this.writer.use(this.appender);
-    this.stagedMax = this.options.batchRows ?? batchRowsFor(rowBytes);
+  private async begin(rowBytes: number): Promise<Batch> {
+    const rowsMax = this.options.batchRows ?? batchRowsFor(rowBytes);
+    const { side } = this;
+    let appender: DuckDBAppender;
+    let database: string | undefined;
+    let table = STAGING_NAME;
+    if (side !== undefined && side.bytes < SIDE_BYTES_MAX) {
+      database = await side.attach();
+      table = `${database}.main.${quote(STAGING)}`;
+      await side.connection.run(`create table ${table} (${stagingColumns(this.columns)})`);
+      appender = await side.connection.createAppender(STAGING, "main", database);
+    } else {
+      // a temporary table belongs to the connection that is still inserting
+      await this.inserting;
+      await this.connection.run(createStagingSql(this.columns));
+      appender = await this.connection.createAppender(STAGING, "main", "temp");
+    }
+    if (this.writer === undefined) this.writer = new VectorWriter(appender, this.staged);
+    else this.writer.use(appender);
+    return { appender, table, database, blocks: [], rowsMax, rows: 0 };
   }
 }
 
@@ -181,9 +288,12 @@ function stagedColumn(column: BulkColumn): WriterColumn {
   return { name, kind, type: isZoned(column) ? TIMESTAMPTZ : PHYSICAL_TYPE[kind] };
 }
 
+function stagingColumns(columns: readonly BulkColumn[]): string {
+  return columns.map((column) => `${quote(column.name)} ${stagedColumn(column).type}`).join(", ");
+}
+
 function createStagingSql(columns: readonly BulkColumn[]): string {
-  const list = columns.map((column) => `${quote(column.name)} ${stagedColumn(column).type}`).join(", ");
-  return `create or replace temp table ${quote(STAGING)} (${list})`;
+  return `create or replace temp table ${quote(STAGING)} (${stagingColumns(columns)})`;
 }
 
 /** The target's value as SQL over the staging table. A cast to the type it has already costs nothing. */
@@ -191,11 +301,11 @@ function valueSql({ name, sqlType, cast }: BulkColumn): string {
   return (cast ?? `cast({} as ${sqlType})`).replaceAll("{}", () => quote(name));
 }
 
-function insertSql(target: BulkTarget, columns: readonly BulkColumn[]): string {
+function insertSql(target: BulkTarget, columns: readonly BulkColumn[], staging: string): string {
   const table = [target.catalog, target.schema, target.table].filter((part) => part !== undefined);
   const names = columns.map(({ name }) => quote(name)).join(", ");
   const values = columns.map(valueSql).join(", ");
-  return `insert into ${table.map(quote).join(".")} (${names}) select ${values} from ${STAGING_NAME}`;
+  return `insert into ${table.map(quote).join(".")} (${names}) select ${values} from ${staging}`;
 }
 
 function throwIfCancelled(signal: AbortSignal | undefined): void {

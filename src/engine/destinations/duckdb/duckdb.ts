@@ -2,7 +2,7 @@
 
 import { mkdir, stat } from "node:fs/promises";
 import { inflateSync } from "node:zlib";
-import type { DuckDBConnection, DuckDBValue, Json } from "@duckdb/node-api";
+import type { DuckDBConnection, DuckDBInstance, DuckDBValue, Json } from "@duckdb/node-api";
 import type { RunContext } from "../../context.ts";
 import { EngineError } from "../../errors.ts";
 import { type LoadPlan, planLoad } from "../../load/plan.ts";
@@ -201,7 +201,7 @@ class DuckdbSession implements DestinationSession {
       const connection = await this.shared.instance.connect().catch((error: unknown) => {
         throw duckdbError(error, "load", { load_id: work.loadId });
       });
-      const commit = new Commit(connection, this.dataset, this.context, work);
+      const commit = new Commit(this.shared.instance, connection, this.dataset, this.context, work);
       try {
         return await commit.run();
       } finally {
@@ -249,6 +249,7 @@ class DuckdbSession implements DestinationSession {
  * Whatever fails before the commit leaves nothing behind.
  */
 class Commit {
+  private readonly instance: DuckDBInstance;
   private readonly connection: DuckDBConnection;
   private readonly dataset: Dataset;
   private readonly context: RunContext;
@@ -258,7 +259,14 @@ class Commit {
   private table: string | undefined;
   private inTransaction = false;
 
-  constructor(connection: DuckDBConnection, dataset: Dataset, context: RunContext, work: PackageToCommit) {
+  constructor(
+    instance: DuckDBInstance,
+    connection: DuckDBConnection,
+    dataset: Dataset,
+    context: RunContext,
+    work: PackageToCommit,
+  ) {
+    this.instance = instance;
     this.connection = connection;
     this.dataset = dataset;
     this.context = context;
@@ -361,6 +369,7 @@ class Commit {
       });
     const { rows } = await bulkLoad(this.connection, step.into, step.columns, step.files, {
       signal: this.context.signal,
+      instance: this.instance,
       onProgress: (loaded) => progress(loaded.rows),
     });
     if (step.counts !== undefined) this.count(step.table, step.counts, rows);
