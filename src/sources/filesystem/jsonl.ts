@@ -17,6 +17,8 @@ export interface JsonlOptions extends DecodeOptions {
 }
 
 export const PAGE_BYTES = 1 << 20;
+/** Blocks up to this size are joined with what came before. */
+const COPY_BYTES_MAX = 64 << 10;
 export const LINE_BYTES_MAX = 256 * 1024 * 1024;
 const LINE_FEED = Uint8Array.of(10);
 
@@ -43,9 +45,19 @@ export async function* readJsonl(source: ByteSource, options: JsonlOptions = {})
       if (end === 0 && length > lineBytesMax + pageBytes) throw lineTooLong(source, block.line, lineBytesMax);
       continue;
     }
-    parts.push(block.bytes.subarray(0, end));
-    const bytes = concatBytes(parts);
-    yield new JsonlPage(bytes, { origin: { file, line } });
+    // The line that began in the block before is a page of its own, so that the rest need not be copied.
+    let start = 0;
+    if (length > 0 && end > COPY_BYTES_MAX) {
+      start = block.bytes.indexOf(10) + 1;
+      parts.push(block.bytes.subarray(0, start));
+      yield new JsonlPage(concatBytes(parts), { origin: { file, line } });
+      parts = [];
+      line = block.line + 1;
+    }
+    if (end > start) {
+      parts.push(block.bytes.subarray(start, end));
+      yield new JsonlPage(concatBytes(parts), { origin: { file, line } });
+    }
     lineOpen = true;
     parts = [block.bytes.subarray(end)];
     length = block.bytes.length - end;
