@@ -135,7 +135,10 @@ class Side {
   }
 }
 
-async function openSide(instance: DuckDBInstance | undefined, files: readonly string[]): Promise<Side | undefined> {
+async function openSide(
+  instance: DuckDBInstance | undefined,
+  files: readonly string[],
+): Promise<Side | undefined> {
   if (instance === undefined) return undefined;
   let bytes = 0;
   for (const file of files) bytes += (await stat(file)).size;
