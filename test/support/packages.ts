@@ -3,10 +3,9 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { PackageToCommit, TableJobs } from "../../src/engine/destinations/destination.ts";
-import { TableBuffer } from "../../src/engine/normalize/column-buffer.ts";
+import { kindOf, TableBuffer } from "../../src/engine/normalize/column-buffer.ts";
 import { BlockFileWriter } from "../../src/engine/package/block-format.ts";
 import type { Column, DataType, Schema, Table, WriteDisposition } from "../../src/engine/schema/types.ts";
-import { physicalKind } from "../../src/engine/sql/types.ts";
 
 export type Value = string | number | boolean | null;
 
@@ -58,7 +57,7 @@ export async function writeJob(
   await mkdir(folder, { recursive: true });
   const buffer = new TableBuffer(definition.name);
   for (const column of definition.columns.values()) {
-    if (column.data_type !== undefined) buffer.addColumn(column.name, physicalKind(column.data_type));
+    if (column.data_type !== undefined) buffer.addColumn(column.name, kindOf(column.data_type));
   }
   for (const values of rows) {
     const row = buffer.beginRow();

@@ -1,9 +1,10 @@
 import { describe, expect, test } from "vitest";
 import type { LiveCatalogue, TableJobs } from "../../src/engine/destinations/destination.ts";
 import { describePlan, type LoadPlan, planLoad } from "../../src/engine/load/plan.ts";
+import { kindOf } from "../../src/engine/normalize/column-buffer.ts";
 import type { Schema, Table } from "../../src/engine/schema/types.ts";
 import { duckdbDialect } from "../../src/engine/sql/dialect.ts";
-import { duckdbType, physicalKind } from "../../src/engine/sql/types.ts";
+import { duckdbType } from "../../src/engine/sql/types.ts";
 import { LOAD_ID, PARENT_ID, ROOT_ID, ROW_ID, schemaOf, table } from "../support/packages.ts";
 
 const dataset = { catalog: "shop", schema: "data" };
@@ -80,9 +81,7 @@ describe("types", () => {
   });
 
   test("json, decimal and wei are text in block files", () => {
-    expect(["json", "decimal", "wei", "text"].map((t) => physicalKind(t as "json"))).toEqual(
-      Array(4).fill("text"),
-    );
+    expect(["json", "decimal", "wei", "text"].map((t) => kindOf(t as "json"))).toEqual(Array(4).fill("text"));
   });
 });
 

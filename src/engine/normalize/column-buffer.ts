@@ -11,6 +11,8 @@
  * A cell whose validity bit is 0 is null and its bytes are zero.
  */
 
+import type { DataType } from "../schema/types.ts";
+
 export type Kind = "bool" | "int64" | "float64" | "text" | "bytes" | "timestamp" | "date" | "time";
 
 export const WIDTH: Readonly<Record<Kind, number>> = {
@@ -23,6 +25,25 @@ export const WIDTH: Readonly<Record<Kind, number>> = {
   date: 4,
   time: 8,
 };
+
+const KINDS: Readonly<Record<DataType, Kind>> = {
+  bigint: "int64",
+  double: "float64",
+  bool: "bool",
+  timestamp: "timestamp",
+  date: "date",
+  time: "time",
+  binary: "bytes",
+  text: "text",
+  json: "text",
+  decimal: "text",
+  wei: "text",
+};
+
+/** What a cell of this type is. Digits and JSON travel as text; the destination casts them to its own type. */
+export function kindOf(type: DataType): Kind {
+  return KINDS[type];
+}
 
 /** Up to this many bytes a text lives in its cell and needs no arena. */
 export const INLINE_BYTES = 12;

@@ -3,26 +3,7 @@
 import type { NamingConvention } from "../schema/naming.ts";
 import { isComplete, isNullable } from "../schema/tables.ts";
 import type { Column, DataType, Schema, Table } from "../schema/types.ts";
-import { type ColumnBuffer, type Kind, TableBuffer } from "./column-buffer.ts";
-
-const KINDS: Readonly<Record<DataType, Kind>> = {
-  text: "text",
-  bigint: "int64",
-  double: "float64",
-  bool: "bool",
-  timestamp: "timestamp",
-  date: "date",
-  time: "time",
-  binary: "bytes",
-  // digits and JSON travel as text; the destination casts them to its own type
-  decimal: "text",
-  wei: "text",
-  json: "text",
-};
-
-export function kindOf(type: DataType): Kind {
-  return KINDS[type];
-}
+import { type ColumnBuffer, kindOf, TableBuffer } from "./column-buffer.ts";
 
 /** A complete column and where its cells go. */
 export interface Slot {

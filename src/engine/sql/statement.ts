@@ -2,9 +2,10 @@
 
 import type { LiveCatalogue } from "../destinations/destination.ts";
 import type { Kind } from "../normalize/column-buffer.ts";
+import { kindOf } from "../normalize/column-buffer.ts";
 import type { Table } from "../schema/types.ts";
 import { type Dialect, qualified, type TableName } from "./dialect.ts";
-import { completeColumns, physicalKind } from "./types.ts";
+import { completeColumns } from "./types.ts";
 
 export interface Statement {
   readonly sql: string;
@@ -44,7 +45,7 @@ export function loadColumns(dialect: Dialect, table: Table, live: LiveCatalogue)
     for (const [column, { type }] of columns) liveTypes.set(dialect.fold(column), type);
   }
   return completeColumns(table.columns).map((column) => {
-    const kind = physicalKind(column.data_type);
+    const kind = kindOf(column.data_type);
     const sqlType = liveTypes.get(dialect.fold(column.name)) ?? dialect.sqlType(column);
     return { name: column.name, kind, sqlType };
   });

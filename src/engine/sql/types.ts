@@ -5,7 +5,6 @@
  */
 
 import { EngineError } from "../errors.ts";
-import type { Kind } from "../normalize/column-buffer.ts";
 import type { Column, DataType } from "../schema/types.ts";
 
 /** A column that has a type; only such columns exist at the destination. */
@@ -17,25 +16,6 @@ export function isComplete(column: Column): column is CompleteColumn {
 
 export function completeColumns(columns: ReadonlyMap<string, Column>): CompleteColumn[] {
   return [...columns.values()].filter(isComplete);
-}
-
-const KINDS: Readonly<Record<DataType, Kind>> = {
-  bigint: "int64",
-  double: "float64",
-  bool: "bool",
-  timestamp: "timestamp",
-  date: "date",
-  time: "time",
-  binary: "bytes",
-  text: "text",
-  json: "text",
-  decimal: "text",
-  wei: "text",
-};
-
-/** What a cell of this type is in a block file. Text is cast by the destination where the column is not text. */
-export function physicalKind(type: DataType): Kind {
-  return KINDS[type];
 }
 
 const DECIMAL_PRECISION = 38;
