@@ -181,6 +181,8 @@ export class Flattener {
           }
         } else if (Array.isArray(value)) {
           if (!this.staysJson(table, column, frame.levels)) {
+            // an empty list makes no table, and so nothing that another key could meet in
+            if (value.length === 0) continue;
             const listPath = [...path, this.tableName(key)];
             const id = listPath.join("\u0000");
             if (lists.has(id)) throw collision(table, this.naming.join(listPath), key);
