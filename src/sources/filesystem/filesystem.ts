@@ -66,14 +66,14 @@ export async function* readFiles(config: ReadFilesConfig, context: ResourceConte
   const replace = config.write_disposition === "replace";
   const ledger = ledgerOf(state);
   const listed = await listFiles(config.path, config.glob, warn);
-  const todo = replace
+  const due = replace
     ? listed
     : listed.filter((file) => isDue(file, ledger.get(file.relative_path), config, warn));
-  const passedOver = listed.length - todo.length;
+  const passedOver = listed.length - due.length;
   log("info", "files.listed", { files: listed.length, unchanged: passedOver });
   // A replaced table holds the files that are there now and no others.
   if (replace) ledger.clear();
-  for (const file of todo) {
+  for (const file of due) {
     signal.throwIfAborted();
     const before = await statFile(file.path);
     if (before === undefined) {
