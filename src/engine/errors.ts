@@ -84,6 +84,10 @@ export const ERRORS = {
   // load
   DESTINATION_LOCKED: { retry: "yes", hint: "Close the program that has the database open." },
   DESTINATION_UNREACHABLE: { retry: "yes", hint: "Check host, port and network." },
+  DESTINATION_CHANGED: {
+    retry: "after_fix",
+    hint: "Give the pipeline its former destination again, or drop the pending packages: their rows are fetched again.",
+  },
   DESTINATION_INVALID: { retry: "after_fix", hint: "Check the destination's path and credentials." },
   LOAD_FAILED: {
     retry: "after_fix",

@@ -56,6 +56,8 @@ export interface ExtractWork {
   /** Changed in place: declared tables and hints. `seal` may put a later form of it here. */
   schema: Schema;
   readonly naming: NamingConvention;
+  /** Jobs are on the disk when their package is sealed. */
+  readonly sync: boolean;
   /** Changed in place: cursors and resource state. */
   readonly state: PipelineState;
   /** Begins a package; called once before the first row and after each seal. */
@@ -325,7 +327,7 @@ class Extraction {
 
   private async open(): Promise<void> {
     const target = await this.work.begin();
-    this.writer = new JobWriter(target.jobsDir, this.context.limits.jobBytesMax);
+    this.writer = new JobWriter(target.jobsDir, this.context.limits.jobBytesMax, this.work.sync);
     this.rows = 0;
     this.bytes = 0;
     this.openedAt = this.context.now();
