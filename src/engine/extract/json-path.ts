@@ -51,3 +51,18 @@ export function findFirst(path: CompiledPath, value: unknown, from = 0): unknown
   }
   return current;
 }
+
+/** All values at the path, in document order. */
+export function findAll(path: CompiledPath, value: unknown): unknown[] {
+  let found: unknown[] = [value];
+  for (const step of path) {
+    const next: unknown[] = [];
+    for (const current of found) {
+      if (current === null || typeof current !== "object") continue;
+      if (step === "*") next.push(...Object.values(current));
+      else if (Object.hasOwn(current, step)) next.push((current as Record<string | number, unknown>)[step]);
+    }
+    found = next;
+  }
+  return found;
+}
