@@ -2,3 +2,5 @@
 
 export { filesystemResources } from "./filesystem/resources.ts";
 export * from "./http/index.ts";
+export type { ResponseVerdict, RestApiInput } from "./rest_api/config.ts";
+export { restApi } from "./rest_api/resources.ts";
