@@ -14,32 +14,42 @@ const scalar = z.union([z.string(), z.number(), z.boolean(), z.bigint()]);
 const path = z.string().min(1);
 const count = z.int().positive();
 const fn = <T>() => z.custom<T>((value) => typeof value === "function", "a function is wanted");
-const orWord = (key: string) => (value: unknown) => (typeof value === "string" ? { [key]: value } : value);
+/** An object, or a word that stands for one with just that key. */
+function orWord<S extends z.ZodType>(key: string, schema: S) {
+  const spelled = (value: unknown) => (typeof value === "string" ? { [key]: value } : value);
+  // preprocessing forgets what goes in, which authors of TypeScript sources need
+  return z.preprocess(spelled, schema) as unknown as z.ZodType<z.output<S>, z.input<S> | string>;
+}
+
+const authKinds = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("bearer"), token: secret }),
+  z.strictObject({
+    type: z.literal("api_key"),
+    api_key: secret,
+    name: z.string().min(1).default("Authorization"),
+    location: z.enum(["header", "query", "param", "cookie"]).default("header"),
+  }),
+  z.strictObject({ type: z.literal("http_basic"), username: secret, password: secret }),
+  z.strictObject({ type: z.literal("header"), name: z.string().min(1), value: secret }),
+  z.strictObject({
+    type: z.literal("oauth2_client_credentials"),
+    access_token_url: z.string().min(1),
+    client_id: secret,
+    client_secret: secret,
+    access_token_request_data: z.record(z.string(), z.string()).optional(),
+    default_token_expiration: count.optional(),
+    client_auth: z.enum(["body", "basic"]).optional(),
+  }),
+]);
 
 const auth = z.preprocess(
   (value) =>
     typeof value === "object" && value !== null && !("type" in value) ? { type: "bearer", ...value } : value,
-  z.discriminatedUnion("type", [
-    z.strictObject({ type: z.literal("bearer"), token: secret }),
-    z.strictObject({
-      type: z.literal("api_key"),
-      api_key: secret,
-      name: z.string().min(1).default("Authorization"),
-      location: z.enum(["header", "query", "param", "cookie"]).default("header"),
-    }),
-    z.strictObject({ type: z.literal("http_basic"), username: secret, password: secret }),
-    z.strictObject({ type: z.literal("header"), name: z.string().min(1), value: secret }),
-    z.strictObject({
-      type: z.literal("oauth2_client_credentials"),
-      access_token_url: z.string().min(1),
-      client_id: secret,
-      client_secret: secret,
-      access_token_request_data: z.record(z.string(), z.string()).optional(),
-      default_token_expiration: count.optional(),
-      client_auth: z.enum(["body", "basic"]).optional(),
-    }),
-  ]),
-);
+  authKinds,
+) as unknown as z.ZodType<
+  z.output<typeof authKinds>,
+  z.input<typeof authKinds> | { readonly token?: z.input<typeof secret> }
+>;
 
 /** Switches the reading of a total off, where the field has another meaning. */
 const total = z
@@ -47,8 +57,8 @@ const total = z
   .nullable()
   .optional();
 
-const paginator = z.preprocess(
-  orWord("type"),
+const paginator = orWord(
+  "type",
   z.discriminatedUnion("type", [
     z.strictObject({ type: z.literal("auto") }),
     z.strictObject({ type: z.literal("single_page") }),
@@ -136,8 +146,8 @@ const responseAction = z.strictObject({
 
 const names = z.union([path, z.array(path).min(1)]);
 
-const endpoint = z.preprocess(
-  orWord("path"),
+const endpoint = orWord(
+  "path",
   z.strictObject({
     path: z.string().optional(),
     method: z.enum(["GET", "POST", "PUT", "get", "post", "put"]).optional(),
@@ -218,8 +228,8 @@ const resourceSettings = {
     .optional(),
 };
 
-const resourceEntry = z.preprocess(
-  orWord("name"),
+const resourceEntry = orWord(
+  "name",
   z.strictObject({ name: z.string().min(1).optional(), ...resourceSettings }),
 );
 

@@ -132,7 +132,7 @@ class Total {
     }
     if (this.#seen !== undefined && this.#seen !== count) {
       this.#warn(
-        `the total changed from ${this.#seen} to ${count} while paging: rows may have moved between pages. Load again, or sort by a key that does not change.`,
+        "the total changed while paging: rows may have moved between pages. Load again, or sort by a key that does not change.",
       );
     }
     this.#seen = count;

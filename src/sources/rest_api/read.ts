@@ -74,7 +74,9 @@ export async function* readPages(
     if (next.kind === "end") {
       // told before the last rows are handed on, so that it is in their package
       finish(number, next.reason, next.why);
-      if (next.bound !== true) warnOfMore(body, rowsTotal, next.reason, warn);
+      const sign = next.bound === true ? undefined : signOfMore(body, rowsTotal, 0);
+      // of many requests the numbers differ, and equal warnings are told once
+      if (sign !== undefined) warn(moreIsThere(next.why, chain.dependent ? undefined : { sign, rowsTotal }));
       if (rows.length > 0) yield rows;
       return;
     }
@@ -197,15 +199,12 @@ function digest(value: unknown): string {
   return createHash("sha1").update(plainJson(value)).digest("base64");
 }
 
-/** The quietest way to lose rows is to stop too early: the response often says so. */
-function warnOfMore(body: unknown, rows: number, reason: string, warn: (message: string) => void): void {
-  const sign = signOfMore(body, rows, 0);
-  if (sign === undefined) return;
-  warn(
-    `reading ended (${reason}), but the response says ${sign} and ${rows} rows were read. Check the paginator.`,
-  );
+function moreIsThere(why: string, seen: { sign: string; rowsTotal: number } | undefined): string {
+  const sign = seen === undefined ? "there is more" : `${seen.sign} and ${seen.rowsTotal} rows were read`;
+  return `reading ended (${why}), but the response says ${sign}. Check the paginator.`;
 }
 
+/** The quietest way to lose rows is to stop too early: the response often says so. */
 function signOfMore(body: unknown, rows: number, depth: number): string | undefined {
   if (typeof body !== "object" || body === null || Array.isArray(body) || depth > 2) return undefined;
   for (const [key, value] of Object.entries(body)) {

@@ -45,7 +45,7 @@ import { boundNames, expand, expandPath, parentField, referencesIn, type Scope }
  *     source({ name: "shop" }, ({ secrets }) => restApi({ client: { base_url: "…", auth: { type: "bearer" } }, resources: ["orders"] }, { secrets }))
  */
 export function restApi(
-  config: RestApiInput | unknown,
+  config: RestApiInput,
   { secrets = {} }: { readonly secrets?: Readonly<Record<string, string>> } = {},
 ): Resource[] {
   return makeResources(parseRestApiConfig(config), { secrets, literals: true });
