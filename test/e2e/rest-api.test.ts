@@ -401,6 +401,28 @@ describe("incremental loading", () => {
     ]);
   });
 
+  test("a window asks for its start and its end, and leaves the cursor alone", async () => {
+    await load(config);
+    const [orders_] = config.resources as [Record<string, never>];
+    const endpoint = orders_.endpoint as unknown as { incremental: object };
+    const incremental = {
+      ...endpoint.incremental,
+      initial_value: "2024-01-02T00:00:00Z",
+      end_value: "2024-01-04T00:00:00Z",
+      end_param: "until",
+    };
+    const report = await load({
+      resources: [{ ...orders_, endpoint: { ...endpoint, incremental } }],
+    } as Config);
+    expect(service.asked.at(-1)!.query).toMatchObject({
+      since: "2024-01-02T00:00:00Z",
+      until: "2024-01-04T00:00:00Z",
+    });
+    expect(report.rows.orders).toBe(2);
+    await load(config);
+    expect(service.asked.at(-1)!.query.since).toBe("2024-01-05T00:00:00Z");
+  });
+
   test("a parameter of type incremental is the same as start_param", async () => {
     await load({
       resources: [
@@ -493,6 +515,65 @@ describe("dependent resources", () => {
     expect(await code(config({ path: "posts/{resources.user.id}" }))).toBe("CONFIG_INVALID");
     expect(await code(config({ path: "posts/{id}" }))).toBe("CONFIG_INVALID");
     expect(await code(config({ path: "posts/{resources.users.uid}" }))).toBe("SELECTOR_EMPTY");
+  });
+});
+
+describe("each kind of credentials", () => {
+  const wanted: Record<string, (asked: Asked) => unknown> = {
+    bearer: ({ headers }) => headers.authorization === "Bearer s3cret-token",
+    header: ({ headers }) => headers["x-tenant-key"] === "s3cret-token",
+    api_key: ({ headers }) => headers["x-key"] === "s3cret-token",
+    cookie: ({ headers }) => headers.cookie === "sid=s3cret-token",
+    query: ({ query }) => query.key === "s3cret-token",
+    http_basic: ({ headers }) => headers.authorization === `Basic ${btoa("jo:s3cret-token")}`,
+    oauth2: ({ headers }) => headers.authorization === "Bearer from-endpoint",
+    parameter: ({ query, headers }) => query.k === "s3cret-token" && headers["x-k"] === "s3cret-token",
+  };
+  const secret = { secret: "token" };
+  const kinds: [keyof typeof wanted, Partial<RestApiInput["client"]>][] = [
+    ["bearer", { auth: {} }],
+    ["header", { auth: { type: "header", name: "X-Tenant-Key", value: secret } }],
+    ["api_key", { auth: { type: "api_key", name: "X-Key", api_key: secret } }],
+    ["cookie", { auth: { type: "api_key", name: "sid", api_key: secret, location: "cookie" } }],
+    ["query", { auth: { type: "api_key", name: "key", api_key: secret, location: "param" } }],
+    ["http_basic", { auth: { type: "http_basic", username: "jo", password: secret } }],
+    [
+      "oauth2",
+      {
+        auth: {
+          type: "oauth2_client_credentials",
+          access_token_url: "/token",
+          client_id: "me",
+          client_secret: secret,
+          access_token_request_data: { audience: "api" },
+        },
+      },
+    ],
+    ["parameter", { params: { k: secret }, headers: { "X-K": secret } }],
+  ];
+  test.each(kinds)("%s", async (kind, client) => {
+    service.on("POST /token", ({ body }) =>
+      body === "grant_type=client_credentials&client_id=me&client_secret=s3cret-token&audience=api"
+        ? { json: { access_token: "from-endpoint" } }
+        : { status: 400 },
+    );
+    service.on("GET /rows", (asked) => (wanted[kind]!(asked) ? { json: [{ id: 1 }] } : { status: 401 }));
+    await load({ client, resources: [{ name: "rows" }] });
+    expect(await ids()).toEqual([1]);
+    service.on("GET /rows", { status: 401, json: { message: "bad s3cret-token" } });
+    const error = await load({ client, resources: ["rows"] }).catch((error: unknown) => error);
+    expect(error).toMatchObject({
+      code: "HTTP_UNAUTHORIZED",
+      retry: "after_fix",
+      details: { resource: "rows" },
+    });
+    expect(JSON.stringify(error)).not.toContain("s3cret-token");
+  });
+
+  test("an endpoint may have its own", async () => {
+    service.on("GET /rows", (asked) => (wanted.api_key!(asked) ? { json: [{ id: 1 }] } : { status: 401 }));
+    const auth = { type: "api_key" as const, name: "X-Key", api_key: { secret: "token" } };
+    await load({ client: { auth: {} }, resources: [{ name: "rows", endpoint: { auth } }] });
   });
 });
 

@@ -2,7 +2,12 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { EngineError } from "../../src/engine/errors.ts";
-import { HttpClient, type HttpClientOptions, type RequestOptions } from "../../src/sources/http/index.ts";
+import {
+  HttpClient,
+  type HttpClientOptions,
+  Pace,
+  type RequestOptions,
+} from "../../src/sources/http/index.ts";
 import { waitMsOf } from "../../src/sources/http/retry-after.ts";
 import { joinUrl, shownUrl, withQuery } from "../../src/sources/http/url.ts";
 import { TestService } from "../support/http-server.ts";
@@ -289,6 +294,21 @@ describe("what is asked and what comes", () => {
       ...Array(3).fill("fulfilled"),
       ...Array(2).fill("rejected"),
     ]);
+  });
+
+  test("an endpoint's own pace holds back its requests and no others", async () => {
+    service.on("GET /other", { json: [] });
+    const http = client();
+    const pace = new Pace({ requestsPerMinute: 1 });
+    const abort = new AbortController();
+    const context = { signal: abort.signal, log: () => {} };
+    await http.getJson("/rows", { context, pace });
+    const held = http.getJson("/rows", { context, pace });
+    const settled = Promise.allSettled([held]);
+    await http.getJson("/other", { context });
+    expect(service.to("/rows")).toHaveLength(1);
+    abort.abort(new Error("enough"));
+    expect((await settled)[0]!.status).toBe("rejected");
   });
 
   test("paths join the base URL, lists repeat their name, null is left out", () => {
