@@ -62,6 +62,18 @@ describe("faults that pass", () => {
     expect(await client().getJson("/rows")).toEqual([{ id: 1 }]);
   });
 
+  test("requests that wait for their turn are held back as well", async () => {
+    service.fail("GET /rows", { status: 429, headers: { "retry-after": "60" } });
+    const abort = new AbortController();
+    const context = { signal: abort.signal, log: () => {} };
+    const http = client({ concurrency: 1 });
+    const settled = Promise.allSettled(Array.from({ length: 5 }, () => http.getJson("/rows", { context })));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(service.asked).toHaveLength(1);
+    abort.abort(new Error("enough"));
+    await settled;
+  });
+
   test("a body that never ends runs into the time-out and is repeated", async () => {
     service.fail("GET /rows", "hang");
     expect(await client({ timeoutMs: 300 }).getJson("/rows")).toEqual([{ id: 1 }]);

@@ -189,7 +189,11 @@ export class HttpClient {
     const url = withQuery(withQuery(joinUrl(baseUrl, path), missingFrom(path, query)), options.query);
     const attempt = async (number: number): Promise<T> => {
       await this.#pause(signal);
-      const send = (): Promise<T> => this.#attempt(url, options, authorizer, number, finish);
+      const send = async (): Promise<T> => {
+        // the pause may have begun while this request waited for its turn
+        await this.#pause(signal);
+        return this.#attempt(url, options, authorizer, number, finish);
+      };
       const paced = (): Promise<T> => this.#pace.run(send, signal);
       return options.pace === undefined ? paced() : options.pace.run(paced, signal);
     };
