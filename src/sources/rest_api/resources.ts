@@ -19,9 +19,9 @@ import {
 } from "../../engine/extract/resource.ts";
 import type { ResourceContext } from "../../engine/extract/resource-context.ts";
 import { didYouMean } from "../../engine/nearest.ts";
-import { type HttpClient, Pace, type Query } from "../http/index.ts";
+import { type HttpClient, Pace } from "../http/index.ts";
 import type { BuiltInSource } from "../registry.ts";
-import { isReference, makeAuth, makeClient, resolveValues, type SecretSource } from "./client.ts";
+import { makeAuth, makeClient, type SecretSource } from "./client.ts";
 import {
   type EndpointConfig,
   type IncrementalConfig,
@@ -32,12 +32,12 @@ import {
   type RestApiInput,
   restApiConfigSchema,
 } from "./config.ts";
-import { convert } from "./convert.ts";
 import { makePaginator } from "./make-paginator.ts";
 import { type Endpoint, readPages } from "./read.ts";
+import { isCursor, isPlain, isResolve, requestOf } from "./request.ts";
 import { Selector } from "./select.ts";
 import { withSteps } from "./steps.ts";
-import { boundNames, expand, expandPath, parentField, referencesIn, type Scope } from "./template.ts";
+import { boundNames, parentField, referencesIn, type Scope } from "./template.ts";
 
 /**
  * The resources that a configuration describes, for a source of one's own:
@@ -274,59 +274,6 @@ function cursorOf({ name, config, endpoint }: Entry): IncrementalConfig | undefi
   return { ...options, start_param: param[0] };
 }
 
-type Parent = Scope["parent"];
-
-/** Makes the first request of a chain. */
-function requestOf(
-  { name, path, endpoint }: Entry,
-  cursor: IncrementalConfig | undefined,
-  source: SecretSource,
-) {
-  const { params = {}, json, data } = endpoint;
-  const entries = Object.entries(endpoint.headers ?? {});
-  const templates = Object.fromEntries(entries.filter(([, value]) => !isReference(value)));
-  const secretHeaders = resolveValues(
-    Object.fromEntries(entries.filter(([, value]) => isReference(value))),
-    source,
-  );
-  return (parent: Parent, context: ResourceContext) => {
-    const scope: Scope = { resource: name, parent, incremental: cursorValues(cursor, context) };
-    const bound: Record<string, unknown> = {};
-    const query: Record<string, Query[string]> = {};
-    for (const [key, param] of Object.entries(params)) {
-      if (isResolve(param)) bound[key] = parentField(scope, param.field);
-      else if (isReference(param)) query[key] = source.secrets[param.secret];
-      else if (!isCursor(param)) query[key] = expand(param, scope) as Query[string];
-    }
-    if (cursor?.start_param !== undefined)
-      query[cursor.start_param] = scope.incremental?.start_value as string;
-    if (cursor?.end_param !== undefined) query[cursor.end_param] = scope.incremental?.end_value as string;
-    return {
-      request: {
-        path: expandPath(path, scope, bound),
-        query,
-        ...(json === undefined ? {} : { json: expand(json, scope) as Record<string, unknown> }),
-      },
-      headers: { ...(expand(templates, scope) as Record<string, string>), ...secretHeaders },
-      form: data === undefined ? undefined : (expand(data, scope) as Record<string, string>),
-    };
-  };
-}
-
-function cursorValues(
-  config: IncrementalConfig | undefined,
-  { cursor }: ResourceContext,
-): Record<string, unknown> | undefined {
-  if (config === undefined) return undefined;
-  const { convert: how } = config;
-  return {
-    start_value: convert(cursor.startValue, how),
-    last_value: convert(cursor.lastValue, how),
-    end_value: convert(cursor.endValue, how),
-    initial_value: convert(cursor.initialValue, how),
-  };
-}
-
 function optionsOf(
   config: ResourceConfig,
   name: string,
@@ -359,18 +306,4 @@ function toIncremental(config: IncrementalConfig): Incremental {
     rangeEnd: config.range_end,
     onCursorValueMissing: config.on_cursor_value_missing,
   });
-}
-
-type Tagged<Type extends string> = Extract<ParamConfig, { type: Type }>;
-
-function isResolve(param: ParamConfig | undefined): param is Tagged<"resolve"> {
-  return typeof param === "object" && param !== null && "type" in param && param.type === "resolve";
-}
-
-function isCursor(param: ParamConfig | undefined): param is Tagged<"incremental"> {
-  return typeof param === "object" && param !== null && "type" in param && param.type === "incremental";
-}
-
-function isPlain(param: ParamConfig): boolean {
-  return !isResolve(param) && !isCursor(param) && !isReference(param);
 }
