@@ -32,6 +32,14 @@ const BUILT_IN: ReadonlyMap<string, BuiltInEntry> = new Map([
       load: async () => (await import("./filesystem/resources.ts")).filesystemSource,
     },
   ],
+  [
+    "rest_api",
+    {
+      description:
+        "JSON over HTTP, by configuration: endpoints, credentials, paging, cursors, dependent resources",
+      load: async () => (await import("./rest_api/resources.ts")).restApiSource,
+    },
+  ],
 ]);
 
 export interface SourceListing {
