@@ -158,7 +158,11 @@ class PostgresRun implements SqlRun {
     { signal }: ReadContext,
   ): AsyncGenerator<Uint8Array> {
     const reader = await this.reader();
-    const stop = (): void => reader.destroy();
+    const stop = (): void => {
+      // a server that is busy would not notice that nobody listens
+      reader.interrupt();
+      reader.destroy();
+    };
     signal.addEventListener("abort", stop, { once: true });
     let done = false;
     try {
@@ -179,7 +183,7 @@ class PostgresRun implements SqlRun {
     } finally {
       signal.removeEventListener("abort", stop);
       if (done) await reader.close();
-      else reader.destroy();
+      else stop();
     }
   }
 
