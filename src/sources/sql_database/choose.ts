@@ -6,11 +6,16 @@ import { didYouMean } from "../../engine/nearest.ts";
 import type { SqlDatabaseConfig, SqlResourceConfig } from "./config.ts";
 import type { SourceColumn, SourceTable } from "./types.ts";
 
+/** Bookkeeping of a load that filled the database; a copy has its own. */
+const SYSTEM_TABLE = /^_(dlt|loadwright)_/;
+
 export interface ChosenTable {
   /** The resource's name. */
   readonly name: string;
   readonly table: SourceTable;
   readonly settings: SqlResourceConfig;
+  /** Columns that are read only when they are asked for by name. */
+  readonly bookkeeping: readonly string[];
 }
 
 /**
@@ -34,7 +39,8 @@ export function chooseTables(
   for (const [name, settings] of Object.entries(resources)) {
     const table = known.find((candidate) => candidate.name === (settings.table ?? name));
     if (table === undefined) throw tableNotFound(settings.table ?? name, known, where, `resources.${name}`);
-    if (patterns === undefined) chosen.push({ name, table, settings });
+    if (patterns === undefined)
+      chosen.push({ name, table, settings, bookkeeping: bookkeepingOf(table, known) });
     else settingsOf.set(table.name, [name, settings]);
   }
   if (patterns === undefined && chosen.length > 0) return chosen;
@@ -47,9 +53,10 @@ export function chooseTables(
     const wanted = patterns === undefined || patterns.some((pattern) => matches(pattern, table.name));
     if (!wanted || excluded.some((pattern) => matches(pattern, table.name))) continue;
     if (table.kind === "view" && !views && !named) continue;
+    if (SYSTEM_TABLE.test(table.name) && !named) continue;
     const [name, settings] = settingsOf.get(table.name) ?? [table.name, {}];
     settingsOf.delete(table.name);
-    chosen.push({ name, table, settings });
+    chosen.push({ name, table, settings, bookkeeping: bookkeepingOf(table, known) });
   }
   const [unused] = settingsOf.values();
   if (unused !== undefined) {
@@ -69,6 +76,15 @@ export function chooseTables(
   });
 }
 
+/** `_dlt_load_id`, and `_dlt_id` unless a nested table refers to it. */
+function bookkeepingOf({ name }: SourceTable, known: readonly SourceTable[]): string[] {
+  const isParent = known.some(
+    (other) =>
+      other.name.startsWith(`${name}__`) && other.columns.some((column) => column.name === "_dlt_parent_id"),
+  );
+  return isParent ? ["_dlt_load_id"] : ["_dlt_load_id", "_dlt_id"];
+}
+
 function tableNotFound(
   name: string,
   known: readonly SourceTable[],
@@ -83,7 +99,7 @@ function tableNotFound(
 }
 
 /** The columns to read, with the hints that the configuration gives them. Errors: SOURCE_COLUMN_NOT_FOUND. */
-export function chooseColumns({ name, table, settings }: ChosenTable): SourceColumn[] {
+export function chooseColumns({ name, table, settings, bookkeeping }: ChosenTable): SourceColumn[] {
   const names = table.columns.map((column) => column.name);
   const check = (column: string, setting: string): void => {
     if (names.includes(column)) return;
@@ -111,7 +127,9 @@ export function chooseColumns({ name, table, settings }: ChosenTable): SourceCol
   for (const column of needed)
     check(column, column === incremental?.cursor ? "incremental.cursor" : "primary_key");
   const left = table.columns.filter(
-    (column) => (included?.includes(column.name) ?? true) && !excluded.includes(column.name),
+    (column) =>
+      (included?.includes(column.name) ?? !bookkeeping.includes(column.name)) &&
+      !excluded.includes(column.name),
   );
   for (const column of needed) {
     if (left.some((kept) => kept.name === column)) continue;

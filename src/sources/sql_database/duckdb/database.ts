@@ -161,10 +161,10 @@ async function* statements(connection: DuckDBConnection, request: ReadRequest): 
   const last = read.getRowsJson()[0]?.[0];
   if (last === null || last === undefined) return;
   for (let start = 0; start <= Number(last); start += ROWS_PER_STATEMENT) {
-    yield `select string_agg(line, chr(10) order by id) from (
+    yield `select string_agg(line, chr(10)) from (
       select ${line} as line, rowid as id from ${from}
       where rowid >= ${start} and rowid < ${start + ROWS_PER_STATEMENT}
-    ) group by id // ${ROWS_JOINED} order by id // ${ROWS_JOINED}`;
+    ) group by id // ${ROWS_JOINED}`;
   }
 }
 

@@ -153,9 +153,9 @@ function mappedType(type: string): Mapped {
   }
 }
 
-/** Years 1 to 9999; outside them, and at infinity, a moment becomes null. */
+/** Years 1 to 9999; outside them, and at infinity (which has no year), a moment becomes null. */
 function held(column: string, text: string): string {
-  return `case when isfinite(${column}) and year(${column}) between 1 and 9999 then ${text} end`;
+  return `case when year(${column}) between 1 and 9999 then ${text} end`;
 }
 
 /** A condition on the values of a column that become null; undefined: none do. */
