@@ -27,13 +27,13 @@ describe("SQLite", () => {
 
   test("every kind of value arrives as it was", async () => {
     database.exec(`create table v (id integer primary key, big bigint, r real, t text, b blob, flag boolean, d date,
-      at datetime, price decimal(10,2), j json, whatever)`);
+      moment datetime, price decimal(10,2), j json, whatever)`);
     database.exec(`insert into v values (1, 9223372036854775807, 0.1, 'a "b" \\ ' || char(10) || '€😀', x'00ff', 1,
       '2024-02-29', '2024-02-29 23:59:59.123456', 12.34, '{"a": [1.5]}', 'x')`);
     database.exec("insert into v (id, r, whatever) values (2, 2.0, 'y')");
     expect((await copy.run()).status).toBe("succeeded");
     expect(
-      await copy.rows("select big, r, t, hex(b), flag, d, at, price, j, whatever from v order by id"),
+      await copy.rows("select big, r, t, hex(b), flag, d, moment, price, j, whatever from v order by id"),
     ).toEqual([
       [
         "9223372036854775807",
@@ -93,16 +93,16 @@ describe("DuckDB", () => {
     await fill(`create table v as select 1 as id, 9223372036854775807::bigint as big,
       170141183460469231731::hugeint as huge, 1.25::decimal(38,10) as price, 'nan'::double as nan, 0.1 ::double as tenth,
       'a "b" \\ ' || chr(10) || '€😀' as t, '\\x00\\xFF'::blob as b, true as flag, date '2024-02-29' as d,
-      timestamp '2024-02-29 23:59:59.123456' as at, timestamptz '2024-02-29 23:59:59+02' as tz, time '12:34:56.7' as clock,
+      timestamp '2024-02-29 23:59:59.123456' as moment, timestamptz '2024-02-29 23:59:59+02' as tz, time '12:34:56.7' as clock,
       [1, 2] as l, {'a': 'x'} as s, map {'k': 1} as m, 'b'::enum('a', 'b') as e, uuid '00000000-0000-0000-0000-00000000000f' as u;
-      insert into v (id, d, at) values (2, 'infinity', '-infinity')`);
+      insert into v (id, d, moment) values (2, 'infinity', '-infinity')`);
     const copy = from();
     const { warnings } = await copy.run();
     expect(warnings.map((text) => text.replace(/ of table.*/, ""))).toEqual([
       "Resource v: 1 values of column d",
-      "Resource v: 1 values of column at",
+      "Resource v: 1 values of column moment",
     ]);
-    const names = "big, huge, price, nan::text, tenth, t, hex(b), flag, d, at, tz, clock, l, s, m, e, u";
+    const names = "big, huge, price, nan::text, tenth, t, hex(b), flag, d, moment, tz, clock, l, s, m, e, u";
     expect(await copy.rows(`select ${names} from v order by id`)).toEqual([
       [
         "9223372036854775807",
@@ -139,15 +139,17 @@ describe("DuckDB", () => {
   });
 
   test("a cursor goes on where it stopped, keys are reflected, views are read when asked for", async () => {
-    await fill(`create table t (id integer primary key, at timestamptz); create view w as select id from t;
-      insert into t values (1, '2024-01-01 00:00:00.5+00'), (2, '2024-01-02+00')`);
+    await fill(`create table t (id integer primary key, moment timestamptz); create view w as select id from t;
+      insert into t values (1, '2024-01-01 00:00:00.5+00'), (2, '2024-01-02 00:00:00+00')`);
     const copy = from();
-    const config = { resources: { t: { incremental: { cursor: "at" } } } };
+    const config = { resources: { t: { incremental: { cursor: "moment" } } } };
     expect(loaded(await copy.run(config))).toEqual({ t: 2 });
     expect(loaded(await copy.run(config))).toEqual({});
-    await fill("insert into t values (3, '2024-01-02+00'); update t set at = '2024-01-03+00' where id = 1");
+    await fill(
+      "insert into t values (3, '2024-01-02 00:00:00+00'); update t set moment = '2024-01-03 00:00:00+00' where id = 1",
+    );
     expect(loaded(await copy.run(config))).toEqual({ t: 2 });
-    expect(await copy.rows("select count(*), max(at) from t")).toEqual([["3", "2024-01-03 00:00:00+00"]]);
+    expect(await copy.rows("select count(*), max(moment) from t")).toEqual([["3", "2024-01-03 00:00:00+00"]]);
     expect(loaded(await copy.run({ tables: ["w"] }))).toEqual({ w: 3 });
     copy.remove();
   });

@@ -129,6 +129,7 @@ describe.skipIf(program === undefined)("MariaDB as a source", () => {
         },
       }),
     );
+    await killed;
     expect(failed).toMatchObject({ code: "SOURCE_UNREACHABLE", retry: "yes" });
     await split.run(config);
     expect(await split.rows("select count(*), count(distinct id) from t")).toEqual([["60000", "60000"]]);

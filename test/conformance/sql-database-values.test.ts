@@ -87,6 +87,7 @@ test("from Postgres to DuckDB and back, every value of every type is what it was
     dataset: "returned",
     dir: `${copy.folder}/back`,
   }).run(back);
+  expect(returned.error).toBeUndefined();
   expect(returned.warnings).toEqual([]);
   // what has no type of its own came back as text; JSON's order of keys and spaces do not count
   const shown = (name: string, type: string): string =>
@@ -158,6 +159,8 @@ test("a table of a loadwright dataset is copied without the bookkeeping of its l
     destination: duckdb({ path: `${copy.folder}/again.duckdb` }),
     dir: `${copy.folder}/again`,
   });
-  expect((await again.run(source)).rows).toMatchObject({ item: 1 });
+  const report = await again.run(source);
+  expect(report.error).toBeUndefined();
+  expect(report.rows).toMatchObject({ item: 1 });
   copy.remove();
 });

@@ -1,6 +1,6 @@
 /** The statement that reads a table, or a range of its cursor. */
 
-import type { CursorRange, ReadRequest, SourceColumn } from "./types.ts";
+import type { CursorRange, ReadRequest, SourceColumn, SourceTable } from "./types.ts";
 
 export interface SelectDialect {
   readonly quote: (name: string) => string;
@@ -21,7 +21,7 @@ export function selectOf(
   dialect: SelectDialect,
   list: string = columns.map((column) => column.expression ?? dialect.quote(column.name)).join(", "),
 ): string {
-  const from = `${dialect.quote(table.schema)}.${dialect.quote(table.name)}`;
+  const from = qualified(table, dialect.quote);
   if (range === undefined) return `select ${list} from ${from}`;
   return `select ${list} from ${from}${whereOf(range, dialect)} order by ${dialect.sortable(dialect.quote(range.column.name), range.column)}${range.nulls === "include" ? dialect.nullsFirst : ""}`;
 }
@@ -37,6 +37,11 @@ function whereOf(range: CursorRange, dialect: SelectDialect): string {
     return bounds.length === 0 ? "" : ` where (${bounds.join(" and ")} or ${quoted} is null)`;
   if (bounds.length === 0) bounds.push(`${quoted} is not null`);
   return ` where ${bounds.join(" and ")}`;
+}
+
+/** `"public"."orders"` */
+export function qualified({ catalog, schema, name }: SourceTable, quote: (name: string) => string): string {
+  return [...(catalog === undefined ? [] : [catalog]), schema, name].map(quote).join(".");
 }
 
 export function quoted(quote: string): (name: string) => string {

@@ -32,6 +32,8 @@ export interface SourceColumn {
 }
 
 export interface SourceTable {
+  /** Where a schema's name alone may mean something else. */
+  readonly catalog?: string;
   readonly schema: string;
   readonly name: string;
   readonly kind: "table" | "view";

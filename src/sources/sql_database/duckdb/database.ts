@@ -10,7 +10,7 @@ import { EngineError } from "../../../engine/errors.ts";
 import type { SqlDatabaseConfig } from "../config.ts";
 import { asSourceError } from "../errors.ts";
 import { tellNulled } from "../line-writer.ts";
-import { quoted, type SelectDialect, selectOf, sqlString } from "../select.ts";
+import { qualified, quoted, type SelectDialect, selectOf, sqlString } from "../select.ts";
 import type {
   CursorRange,
   ReadContext,
@@ -104,7 +104,7 @@ class DuckdbRun implements SqlRun {
   async hasNull(table: SourceTable, column: SourceColumn): Promise<boolean> {
     const connection = await this.instance.connect();
     try {
-      const from = `${quote(table.schema)}.${quote(table.name)}`;
+      const from = qualified(table, quote);
       const result = await connection.runAndReadAll(
         `select 1 from ${from} where ${quote(column.name)} is null limit 1`,
       );
@@ -156,7 +156,7 @@ async function* statements(connection: DuckDBConnection, request: ReadRequest): 
     yield selectOf(request, DIALECT, line);
     return;
   }
-  const from = `${quote(table.schema)}.${quote(table.name)}`;
+  const from = qualified(table, quote);
   const read = await connection.runAndReadAll(`select max(rowid)::bigint from ${from}`);
   const last = read.getRowsJson()[0]?.[0];
   if (last === null || last === undefined) return;

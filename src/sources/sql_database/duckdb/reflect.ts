@@ -6,18 +6,19 @@ import type { CellKind, SourceColumn, SourceTable } from "../types.ts";
 
 export const TABLES_SQL = `
 with relations as (
-  select table_name, 'table' as kind, comment from duckdb_tables() where schema_name = $1 and not internal
+  select table_name, 'table' as kind, comment from duckdb_tables() where database_name = current_database() and schema_name = $1 and not internal
   union all
-  select view_name, 'view', comment from duckdb_views() where schema_name = $1 and not internal
+  select view_name, 'view', comment from duckdb_views() where database_name = current_database() and schema_name = $1 and not internal
 )
 select
-  relations.table_name, kind, relations.comment as table_comment, column_name, data_type, is_nullable,
+  current_database() as catalog, relations.table_name, kind, relations.comment as table_comment, column_name, data_type, is_nullable,
   columns.comment as column_comment,
   list_position(keys.constraint_column_names, column_name) as key_position
 from relations
-join duckdb_columns() columns on columns.schema_name = $1 and columns.table_name = relations.table_name
+join duckdb_columns() columns 
+  on columns.database_name = current_database() and columns.schema_name = $1 and columns.table_name = relations.table_name
 left join duckdb_constraints() keys
-  on keys.schema_name = $1 and keys.table_name = relations.table_name and keys.constraint_type = 'PRIMARY KEY'
+  on keys.database_name = current_database() and keys.schema_name = $1 and keys.table_name = relations.table_name and keys.constraint_type = 'PRIMARY KEY'
 order by relations.table_name, column_index`;
 
 type CatalogueRow = Readonly<Record<string, unknown>>;
@@ -33,6 +34,7 @@ export function tablesOf(
     tables.set(name, [...(tables.get(name) ?? []), row]);
   }
   return [...tables].map(([name, columns]) => ({
+    catalog: String(columns[0]!.catalog),
     schema,
     name,
     kind: columns[0]!.kind === "view" ? "view" : "table",

@@ -4,11 +4,12 @@
  * could share, so those of tables read at the same time are made one right after the other, at the run's start.
  */
 
+import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import mysql, { type Connection, type RowDataPacket } from "mysql2";
 import type { ServerAddress } from "../address.ts";
 import { LineWriter, tellNulled } from "../line-writer.ts";
-import { quoted, type SelectDialect, selectOf } from "../select.ts";
+import { qualified, quoted, type SelectDialect, selectOf } from "../select.ts";
 import type { ReadContext, ReadRequest, SourceColumn, SourceTable, SqlDatabase, SqlRun } from "../types.ts";
 import { connect, type MysqlSettings, mysqlSettings } from "./connection.ts";
 import { mysqlError } from "./errors.ts";
@@ -85,6 +86,7 @@ class MysqlRun implements SqlRun {
     const stop = (): void => connection.destroy();
     signal.addEventListener("abort", stop, { once: true });
     let done = false;
+    let ended = (): void => {};
     try {
       const writer = new LineWriter(table.name, columns, range?.column.name);
       const query = connection.query({
@@ -94,6 +96,9 @@ class MysqlRun implements SqlRun {
         typeCast: false,
       } as mysql.QueryOptions);
       const rows: Readable = query.stream({ highWaterMark: 1000 });
+      // a connection that ends between two rows does not tell the query
+      ended = () => rows.destroy(lost());
+      socketOf(connection).once("close", ended);
       for await (const row of rows as AsyncIterable<(Buffer | null)[]>) {
         writeRow(writer, row);
         const page = writer.take();
@@ -108,6 +113,7 @@ class MysqlRun implements SqlRun {
       throw mysqlError(error, this.settings, { table: table.name });
     } finally {
       signal.removeEventListener("abort", stop);
+      socketOf(connection).off("close", ended);
       if (done) this.free.push(connection);
       else connection.destroy();
     }
@@ -116,7 +122,7 @@ class MysqlRun implements SqlRun {
   async hasNull(table: SourceTable, column: SourceColumn): Promise<boolean> {
     const connection = this.free.pop() ?? (await this.open());
     try {
-      const sql = `select 1 from ${quote(table.schema)}.${quote(table.name)} where ${quote(column.name)} is null limit 1`;
+      const sql = `select 1 from ${qualified(table, quote)} where ${quote(column.name)} is null limit 1`;
       return (await rowsOf(connection, sql, [])).length > 0;
     } catch (error) {
       throw mysqlError(error, this.settings, { table: table.name });
@@ -128,6 +134,14 @@ class MysqlRun implements SqlRun {
   async close(): Promise<void> {
     for (const connection of this.free) connection.destroy();
   }
+}
+
+function socketOf(connection: Connection): Socket {
+  return (connection as unknown as { stream: Socket }).stream;
+}
+
+function lost(): Error {
+  return Object.assign(new Error("The connection was cut."), { code: "PROTOCOL_CONNECTION_LOST" });
 }
 
 function writeRow(writer: LineWriter, row: readonly (Buffer | null)[]): void {

@@ -18,7 +18,7 @@ import { didYouMean } from "../../../engine/nearest.ts";
 import type { ServerAddress } from "../address.ts";
 import { asSourceError } from "../errors.ts";
 import { LineWriter, tellNulled } from "../line-writer.ts";
-import { type SelectDialect, selectOf } from "../select.ts";
+import { qualified, type SelectDialect, selectOf } from "../select.ts";
 import type { ReadContext, ReadRequest, SourceColumn, SourceTable, SqlDatabase, SqlRun } from "../types.ts";
 import { CopyLines } from "./copy-lines.ts";
 import { merged } from "./merged.ts";
@@ -120,7 +120,7 @@ class PostgresRun implements SqlRun {
   }
 
   async hasNull(table: SourceTable, column: SourceColumn): Promise<boolean> {
-    const from = `${escapeIdentifier(table.schema)}.${escapeIdentifier(table.name)}`;
+    const from = qualified(table, escapeIdentifier);
     const sql = `select exists (select from ${from} where ${escapeIdentifier(column.name)} is null) as found`;
     return this.inReader(
       { table: table.name },
@@ -135,7 +135,7 @@ class PostgresRun implements SqlRun {
   /** Ranges of a table's pages, as conditions; a view or a partitioned table is one range. */
   private async parts(table: SourceTable): Promise<string[]> {
     if (this.parallelRanges === 1 || table.kind === "view") return [""];
-    const name = `${escapeIdentifier(table.schema)}.${escapeIdentifier(table.name)}`;
+    const name = qualified(table, escapeIdentifier);
     const sql = `select pg_relation_size(oid) / current_setting('block_size')::bigint as blocks
       from pg_class where oid = ${escapeLiteral(name)}::regclass and relkind = 'r'`;
     const rows = await this.inReader({ table: table.name }, (reader) => reader.rows({ sql }));

@@ -9,7 +9,7 @@ import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
 import { EngineError } from "../../../engine/errors.ts";
 import type { ColumnHints } from "../../../engine/extract/resource.ts";
 import type { SqlDatabaseConfig } from "../config.ts";
-import { quoted, type SelectDialect, selectOf, sqlString } from "../select.ts";
+import { qualified, quoted, type SelectDialect, selectOf, sqlString } from "../select.ts";
 import type {
   CellKind,
   ReadContext,
@@ -92,7 +92,7 @@ class SqliteRun implements SqlRun {
   }
 
   async hasNull(table: SourceTable, column: SourceColumn): Promise<boolean> {
-    const sql = `select 1 from ${quote(table.schema)}.${quote(table.name)} where ${quote(column.name)} is null limit 1`;
+    const sql = `select 1 from ${qualified(table, quote)} where ${quote(column.name)} is null limit 1`;
     return this.database.prepare(sql).get() !== undefined;
   }
 
