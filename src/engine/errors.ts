@@ -42,6 +42,22 @@ export const ERRORS = {
     hint: "Remove rowOrder, or make the source return rows in that order.",
   },
   VALUE_UNSUPPORTED: { retry: "after_fix", hint: "Convert the value in a map() step." },
+  // databases as sources
+  SOURCE_UNREACHABLE: {
+    retry: "yes",
+    hint: "Check host, port and network, then run again: what was committed stays.",
+  },
+  SOURCE_LOGIN_REFUSED: { retry: "after_fix", hint: "Correct the source's user name and password." },
+  SOURCE_ACCESS_DENIED: {
+    retry: "after_fix",
+    hint: "Grant the user select on the table, or exclude the table.",
+  },
+  SOURCE_TABLE_NOT_FOUND: { retry: "after_fix", hint: "Correct the table's name or the schema's." },
+  SOURCE_COLUMN_NOT_FOUND: { retry: "after_fix", hint: "Correct the column's name." },
+  SOURCE_TIMEOUT: {
+    retry: "after_fix",
+    hint: "Raise statement_timeout_ms, or give the table a cursor column with an index.",
+  },
   // files
   FILE_NOT_FOUND: { retry: "after_fix", hint: "Check the path; relative paths start at the workspace." },
   FILE_FORMAT: { retry: "after_fix", hint: "Repair or re-export the file, or set its format options." },

@@ -26,6 +26,13 @@ interface BuiltInEntry {
 /** Loaded only when used, so that listing sources costs nothing. */
 const BUILT_IN: ReadonlyMap<string, BuiltInEntry> = new Map([
   [
+    "sql_database",
+    {
+      description: "Tables and views of Postgres, MySQL, MariaDB, SQLite or DuckDB",
+      load: async () => (await import("./sql_database/resources.ts")).sqlDatabaseSource,
+    },
+  ],
+  [
     "filesystem",
     {
       description: "CSV, JSON Lines, JSON and Parquet files of a folder; each file is loaded once",

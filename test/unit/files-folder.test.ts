@@ -34,6 +34,7 @@ const context = (
 ): ResourceContext => ({
   state,
   sourceState: {},
+  run: { atEnd: () => {} },
   get cursor(): never {
     throw new Error("no cursor");
   },

@@ -25,7 +25,8 @@ import { countRows, JobWriter } from "./job-writer.ts";
 import { nestedTablesFromHints } from "./nested-hints.ts";
 import { checkpoint, JsonlPage, type Row, type Yielded } from "./page.ts";
 import type { Resource, Source } from "./resource.ts";
-import type { ResourceContext } from "./resource-context.ts";
+import type { ResourceContext, RunScope } from "./resource-context.ts";
+import { sortedLines } from "./sorted-lines.ts";
 import { dispositionOf, strategyOf } from "./write-disposition.ts";
 
 const PROGRESS_MS = 100;
@@ -155,6 +156,8 @@ class Extraction {
   /** Rows that were not even written, by table. */
   private readonly discarded = new Map<string, number>();
   private readonly tableCounts = new Map<string, { rows: number; bytes: number }>();
+  private readonly endings: (() => unknown)[] = [];
+  private readonly scope: RunScope = { atEnd: (close) => this.endings.push(close) };
 
   constructor(work: ExtractWork, context: RunContext) {
     this.work = work;
@@ -174,6 +177,7 @@ class Extraction {
       throw error;
     } finally {
       await Promise.allSettled(groups.map((group) => closeIterator(group)));
+      await Promise.allSettled(this.endings.map(async (close) => close()));
     }
   }
 
@@ -275,6 +279,7 @@ class Extraction {
           return sourceState();
         },
         cursor: cursor?.view as ResourceContext["cursor"],
+        run: this.scope,
         signal,
         log,
         warn: (message) => warn(`Resource ${resource.name}: ${message}`),
@@ -472,22 +477,37 @@ class Extraction {
   private async page(running: Running, page: Row | readonly Row[] | JsonlPage): Promise<void> {
     if (page instanceof JsonlPage) {
       if (this.needsObjects(running)) await this.linePage(running, page);
-      else if (running.loads) {
-        const table = this.declareTable(running, staticTable(running.resource));
-        if (this.refusedTables.has(table) && !this.admits(running, table, countRows(page.bytes))) return;
-        const rows = await this.writer!.writePage(table, page);
-        this.count(running, table, rows, page.bytes.length);
-      }
+      else if (running.cursor) {
+        const sorted = page.sorted === true && running.cursor.sorted;
+        const kept = sorted ? this.cursorLines(running, running.cursor, page) : undefined;
+        if (kept === undefined) await this.linePage(running, page);
+        else if (kept.bytes.length > 0) await this.bytesPage(running, kept);
+      } else await this.bytesPage(running, page);
       return;
     }
     await this.objects(running, Array.isArray(page) ? page : [page as Row]);
+  }
+
+  private async bytesPage(running: Running, page: JsonlPage): Promise<void> {
+    if (!running.loads) return;
+    const table = this.declareTable(running, staticTable(running.resource));
+    if (this.refusedTables.has(table) && !this.admits(running, table, countRows(page.bytes))) return;
+    const rows = await this.writer!.writePage(table, page);
+    this.count(running, table, rows, page.bytes.length);
+  }
+
+  /** The lines of a page in cursor order that are new; undefined: each line has to be looked at. */
+  private cursorLines(running: Running, cursor: CursorRun, page: JsonlPage): JsonlPage | undefined {
+    const bytes = call(running.resource, () => sortedLines(page.bytes, cursor));
+    if (bytes === undefined) return undefined;
+    cursor.pageDone(bytes.length > 0);
+    return bytes === page.bytes ? page : new JsonlPage(bytes, { guesses: page.guesses });
   }
 
   private needsObjects(running: Running): boolean {
     const { resource } = running;
     return (
       resource.steps.length > 0 ||
-      running.cursor !== undefined ||
       running.children.length > 0 ||
       typeof resource.hints.tableName === "function" ||
       resource.limit?.rows !== undefined ||

@@ -13,7 +13,14 @@ export interface CursorView {
   readonly initialValue: unknown;
 }
 
+/** The run that resources are part of: the same object for all of them, and another one for the next run. */
+export interface RunScope {
+  /** Closes what resources share (a connection, a snapshot) once all of them have ended, however they ended. */
+  atEnd(close: () => unknown): void;
+}
+
 export interface ResourceContext {
+  readonly run: RunScope;
   /** State of this resource: a JSON object that is stored with the rows it belongs to. Mutate it in place. */
   readonly state: Record<string, unknown>;
   /** State shared by the resources of the source. */
