@@ -6,16 +6,9 @@ import type { DuckDBConnection, DuckDBInstance, DuckDBValue, Json } from "@duckd
 import type { RunContext } from "../../context.ts";
 import { EngineError } from "../../errors.ts";
 import { type LoadPlan, planLoad } from "../../load/plan.ts";
+import { LOADS_TABLE, STATE_TABLE, VERSION_TABLE } from "../../schema/tables.ts";
 import { type Dataset, duckdbDialect } from "../../sql/dialect.ts";
-import {
-  LOADS_TABLE,
-  STATE_TABLE,
-  selectLoad,
-  selectLoads,
-  selectState,
-  selectVersions,
-  VERSION_TABLE,
-} from "../../sql/metadata.ts";
+import { selectLoad, selectLoads, selectState, selectVersions } from "../../sql/metadata.ts";
 import { REPLACE_STRATEGIES, type ReplaceStrategy } from "../../sql/replace.ts";
 import type { Count, Statement, Step } from "../../sql/statement.ts";
 import type {

@@ -1,7 +1,8 @@
 /** What a Postgres database says about itself. All names are qualified: no search path is asked. */
 
+import { LOADS_TABLE } from "../../schema/tables.ts";
 import type { Dataset, Dialect } from "../../sql/dialect.ts";
-import { LOADS_TABLE, selectLoad } from "../../sql/metadata.ts";
+import { selectLoad } from "../../sql/metadata.ts";
 import type { LiveCatalogue } from "../destination.ts";
 import type { Connection } from "./connection.ts";
 

@@ -2,20 +2,14 @@
 
 import { inflateSync } from "node:zlib";
 import type { RunContext } from "../../context.ts";
+import { LOADS_TABLE, STATE_TABLE, VERSION_TABLE } from "../../schema/tables.ts";
 import {
   type Dataset,
   type Dialect,
   POSTGRES_IDENTIFIER_BYTES_MAX,
   postgresDialect,
 } from "../../sql/dialect.ts";
-import {
-  LOADS_TABLE,
-  STATE_TABLE,
-  selectLoads,
-  selectState,
-  selectVersions,
-  VERSION_TABLE,
-} from "../../sql/metadata.ts";
+import { selectLoads, selectState, selectVersions } from "../../sql/metadata.ts";
 import type { Statement } from "../../sql/statement.ts";
 import type {
   CommitReport,
