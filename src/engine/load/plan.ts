@@ -9,6 +9,7 @@ import { REJECTED_TABLE, rejectedTable } from "../schema/rejected-table.ts";
 import { rootTable, tableChain } from "../schema/tables.ts";
 import type { Schema, Table, WriteDisposition } from "../schema/types.ts";
 import { appendSteps } from "../sql/append.ts";
+import type { LiveComments } from "../sql/comments.ts";
 import { catalogueAfter, type DdlPlan, planDdl } from "../sql/ddl.ts";
 import { deleteInsertSteps, type MergeInput, type MergeTable } from "../sql/delete-insert.ts";
 import type { Dataset, Dialect } from "../sql/dialect.ts";
@@ -35,6 +36,8 @@ export interface PlanInput {
   readonly exists: boolean;
   /** The schema as of the last load, if there was one. */
   readonly previousSchema?: Schema | undefined;
+  /** The comments that are there; without them none is written. */
+  readonly comments?: LiveComments | undefined;
   /** ISO time for `inserted_at`. */
   readonly insertedAt: string;
 }
@@ -82,6 +85,7 @@ export function planLoad(given: PlanInput): LoadPlan {
     live: input.live,
     exists: input.exists,
     previous: input.previousSchema,
+    comments: input.comments,
   });
   const toFill = { ...input, live: catalogueAfter(dialect, input.live, ddl) };
   const roots: RootPlan[] = [];

@@ -20,6 +20,7 @@ import {
 } from "../schema/tables.ts";
 import { isWidening, typeChangeRefused } from "../schema/type-change.ts";
 import type { Column, Schema, Table } from "../schema/types.ts";
+import { type LiveComments, planComments } from "./comments.ts";
 import { type Dataset, type Dialect, qualified, qualifiedSchema } from "./dialect.ts";
 import { metadataTable } from "./metadata.ts";
 
@@ -30,10 +31,11 @@ export interface DdlStatement {
     | "add_column"
     | "widen_column"
     | "fill_root_key"
+    | "comment"
     | "drop_table"
     | "delete_versions"
     | "empty_table";
-  /** Empty for `create_schema`. */
+  /** Empty where it is the dataset's. */
   readonly table: string;
   readonly sql: string;
 }
@@ -66,6 +68,8 @@ export interface DdlInput {
   readonly exists: boolean;
   /** The schema as of the last load: tells a changed hint from a column that somebody else altered. */
   readonly previous?: Schema | undefined;
+  /** The comments that are there; without them none is planned. */
+  readonly comments?: LiveComments | undefined;
 }
 
 export function planDdl(input: DdlInput): DdlPlan {
@@ -79,7 +83,8 @@ export function planDdl(input: DdlInput): DdlPlan {
     statements.push({ kind: "create_schema", table: "", sql });
   }
   const rootKeysAdded = new Set<string>();
-  for (const table of tablesToHave(input)) {
+  const tables = tablesToHave(input);
+  for (const table of tables) {
     const liveColumns = liveByName.get(dialect.fold(table.name));
     if (liveColumns === undefined) {
       statements.push({ kind: "create_table", table: table.name, sql: createTable(dialect, dataset, table) });
@@ -113,6 +118,10 @@ export function planDdl(input: DdlInput): DdlPlan {
     statements.push({ kind: "widen_column", table: each.table, sql });
   }
   statements.push(...fillRootKeys(input, rootKeysAdded));
+  if (input.comments !== undefined) {
+    const comments = planComments({ ...input, tables, live: input.comments });
+    statements.push(...comments.map((each) => ({ kind: "comment" as const, ...each })));
+  }
   return { statements, foreign: foreignNames(input), mismatched, widened };
 }
 

@@ -7,6 +7,7 @@ import type { RunContext } from "../../context.ts";
 import { EngineError } from "../../errors.ts";
 import { type LoadPlan, planLoad } from "../../load/plan.ts";
 import { LOADS_TABLE, STATE_TABLE, VERSION_TABLE } from "../../schema/tables.ts";
+import { commentKey, hasDescriptions, type LiveComments } from "../../sql/comments.ts";
 import { type Dataset, duckdbDialect } from "../../sql/dialect.ts";
 import { selectLoad, selectLoads, selectState, selectVersions } from "../../sql/metadata.ts";
 import { REPLACE_STRATEGIES, type ReplaceStrategy } from "../../sql/replace.ts";
@@ -335,6 +336,7 @@ class Commit {
       truncateTables: work.truncateTables,
       previousSchema: work.previousSchema,
       live: await readCatalogue(connection, dataset),
+      comments: hasDescriptions(work.schema) ? await readComments(connection, dataset) : undefined,
       exists: await datasetExists(connection, dataset),
       insertedAt: new Date(context.now()).toISOString(),
     });
@@ -456,6 +458,20 @@ order by t.table_name, c.column_index`,
     live.set(table, columns);
   }
   return live;
+}
+
+async function readComments(connection: DuckDBConnection, dataset: Dataset): Promise<LiveComments> {
+  const rows = await readRows(connection, {
+    sql: `select table_name, '' as column_name, comment from duckdb_tables()
+where database_name = $1 and schema_name = $2 and comment is not null
+union all
+select table_name, column_name, comment from duckdb_columns()
+where database_name = $1 and schema_name = $2 and comment is not null`,
+    parameters: [dataset.catalog ?? "", dataset.schema],
+  });
+  return new Map(
+    rows.map((row) => [commentKey(String(row.table_name), String(row.column_name)), String(row.comment)]),
+  );
 }
 
 async function totalBytes(files: readonly string[]): Promise<number> {

@@ -13,10 +13,11 @@ import { stat } from "node:fs/promises";
 import type { RunContext } from "../../context.ts";
 import { EngineError } from "../../errors.ts";
 import { type LoadPlan, planLoad } from "../../load/plan.ts";
+import { hasDescriptions } from "../../sql/comments.ts";
 import type { Dataset, Dialect } from "../../sql/dialect.ts";
 import type { Count, Step } from "../../sql/statement.ts";
 import type { CommitReport, PackageToCommit } from "../destination.ts";
-import { datasetExists, isCommitted, readCatalogue } from "./catalogue.ts";
+import { datasetExists, isCommitted, readCatalogue, readComments } from "./catalogue.ts";
 import type { Connection } from "./connection.ts";
 import { copyFiles } from "./copy.ts";
 import { isFromPostgres, postgresError } from "./errors.ts";
@@ -144,6 +145,7 @@ set local datestyle = 'ISO, MDY'`);
       truncateTables: work.truncateTables,
       previousSchema: work.previousSchema,
       live: await readCatalogue(connection, dataset),
+      comments: hasDescriptions(work.schema) ? await readComments(connection, dataset) : undefined,
       exists: await datasetExists(connection, dataset),
       insertedAt: new Date(context.now()).toISOString(),
     });
