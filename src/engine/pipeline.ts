@@ -14,6 +14,7 @@ import { join } from "node:path";
 import pRetry from "p-retry";
 import { DEFAULT_LIMITS, type RunContext } from "./context.ts";
 import type { CommitReport, Destination, DestinationSession, TableJobs } from "./destinations/destination.ts";
+import { dryRun } from "./dry-run.ts";
 import { EngineError, type ErrorCode, toEnvelope } from "./errors.ts";
 import { type Extracted, type ExtractWork, extractSource } from "./extract/extract.ts";
 import { JobWriter } from "./extract/job-writer.ts";
@@ -41,6 +42,7 @@ import { RunRecorder } from "./run-recorder.ts";
 import { checkContract } from "./schema/contract.ts";
 import { updateTable } from "./schema/merge.ts";
 import { type NamingConvention, namingByName } from "./schema/naming.ts";
+import { chooseNaming } from "./schema/naming-change.ts";
 import { completeColumns, hasSeenData, STATE_TABLE } from "./schema/tables.ts";
 import type { Schema } from "./schema/types.ts";
 import {
@@ -107,7 +109,11 @@ export class Pipeline {
     this.destination = options.destination;
     const dataset = options.dataset ?? `${options.name}_dataset`;
     const suffix = options.devMode ? `_${timeInName(new Date())}` : "";
-    this.dataset = this.naming().path(dataset.replace(suffix === "" ? "" : /_$/, "") + suffix);
+    const naming = namingByName(
+      options.naming ?? "snake_case",
+      options.destination.capabilities.identifierLengthMax,
+    );
+    this.dataset = naming.path(dataset.replace(suffix === "" ? "" : /_$/, "") + suffix);
     this.dir = options.dir;
     this.options = options;
     this.runs = new RunFolder(this.dir);
@@ -120,6 +126,11 @@ export class Pipeline {
 
   /** Extracts, normalizes and loads; pending packages first. Failures are in the report, not thrown. */
   async run(source: Source, options: RunOptions = {}): Promise<RunReport> {
+    if (options.dryRun) {
+      const { dryRun: _, ...real } = options;
+      const own = { ...this.options, dataset: this.dataset };
+      return dryRun({ options: own, run: (changed, run) => new Pipeline(changed).run(source, run) }, real);
+    }
     return this.locked(options, "run", async (run) => {
       await this.recover(run);
       await this.loadPending(run);
@@ -321,6 +332,9 @@ export class Pipeline {
     command: string,
     work: (run: Run) => Promise<void>,
   ): Promise<RunReport> {
+    if (options.dryRun) {
+      throw new EngineError("CONFIG_INVALID", `There is no dry run of ${command}: only whole runs have one.`);
+    }
     const started = Date.now();
     const runId = options.runId ?? newRunId(started);
     const mask = options.mask ?? ((value) => value);
@@ -555,6 +569,7 @@ export class Pipeline {
       ? source.withEach((each) => each.applyHints({ schemaContract: contract }))
       : source;
     const base = await this.schemaToExtend(run, schemaName);
+    chooseNaming(base, this.options.naming);
     const state = await this.currentState();
     if (!state._version_hash) bumpState(state);
     nameSchema(state, this, schemaName);
@@ -572,6 +587,7 @@ export class Pipeline {
       // another history, which knows where it came from
       if (options.refresh === "drop_sources") {
         schema = { ...neverStored(schemaName), previous_hashes: [base.version_hash] };
+        chooseNaming(schema, this.options.naming);
       }
     }
     applySettings(schema, chosen, contract);
@@ -835,6 +851,7 @@ export class Pipeline {
           rows: manifest.rows ?? {},
           merged: mergedOf(report),
           ...(manifest.rejected ? { rejected: manifest.rejected } : {}),
+          ...(Object.keys(report.nulsRemoved ?? {}).length > 0 ? { nul_removed: report.nulsRemoved } : {}),
           schema_changes: [...(manifest.schema_changes ?? []), ...typeChangesOf(report)],
           resources: manifest.resources,
         });

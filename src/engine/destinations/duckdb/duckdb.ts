@@ -1,5 +1,6 @@
 /** DuckDB as a destination: one file, one dataset a session, one transaction a package. */
 
+import { existsSync } from "node:fs";
 import { mkdir, stat } from "node:fs/promises";
 import { inflateSync } from "node:zlib";
 import type { DuckDBConnection, DuckDBInstance, DuckDBValue, Json } from "@duckdb/node-api";
@@ -23,6 +24,7 @@ import type {
   SchemaVersionRow,
   StoredStateRow,
 } from "../destination.ts";
+import { AbsentDatabase } from "./absent-database.ts";
 import { bulkLoad } from "./bulk-load.ts";
 import { duckdbError } from "./errors.ts";
 import { DuckdbInstances, type SharedInstance } from "./instances.ts";
@@ -63,7 +65,7 @@ export function duckdb(
     name: options.name ?? null,
     capabilities: { identifierLengthMax: 65536 },
     displayName: `duckdb:${options.path}`,
-    async open(dataset, context) {
+    async open(dataset, context, { create = true } = {}) {
       if (options.path === "" || options.path.startsWith(":memory:")) {
         throw new EngineError(
           "DESTINATION_INVALID",
@@ -73,6 +75,7 @@ export function duckdb(
           },
         );
       }
+      if (!create && !existsSync(options.path)) return new AbsentDatabase(options.path, dataset);
       const shared = await instances.open(options.path);
       try {
         return await DuckdbSession.start(shared, dataset, options, context);
@@ -190,6 +193,11 @@ class DuckdbSession implements DestinationSession {
     this.shared.release();
   }
 
+  async planPackage(work: PackageToCommit): Promise<LoadPlan> {
+    const { shared, connection, dataset, context } = this;
+    return new Commit(shared.instance, connection, dataset, context, work).preview();
+  }
+
   async commitPackage(work: PackageToCommit): Promise<CommitReport> {
     return this.shared.exclusive(async () => {
       const connection = await this.shared.instance.connect().catch((error: unknown) => {
@@ -265,6 +273,15 @@ class Commit {
     this.dataset = dataset;
     this.context = context;
     this.work = work;
+  }
+
+  /** What `run` would do; the catalogue is only read. */
+  async preview(): Promise<LoadPlan> {
+    try {
+      return await this.plan();
+    } catch (error) {
+      throw this.explain(error);
+    }
   }
 
   async run(): Promise<CommitReport> {

@@ -38,6 +38,7 @@ export class Commit {
   private readonly context: RunContext;
   private readonly work: PackageToCommit;
   private readonly counts: Record<string, { inserted: number; deleted?: number; deduplicated?: number }> = {};
+  private readonly nulsRemoved: Record<string, Record<string, number>> = {};
   /** The table being written, for the error. */
   private table: string | undefined;
   private inTransaction = false;
@@ -55,6 +56,15 @@ export class Commit {
     this.settings = settings;
     this.context = context;
     this.work = work;
+  }
+
+  /** What `run` would do; the catalogue is only read. */
+  async preview(): Promise<LoadPlan> {
+    try {
+      return await this.plan();
+    } catch (error) {
+      throw this.explain(error);
+    }
   }
 
   async run(): Promise<CommitReport> {
@@ -107,6 +117,7 @@ export class Commit {
       foreign: plan.ddl.foreign,
       mismatched: plan.ddl.mismatched,
       widened: plan.ddl.widened,
+      nulsRemoved: this.nulsRemoved,
     };
   }
 
@@ -168,6 +179,8 @@ set local datestyle = 'ISO, MDY'`);
     });
     for (const [column, cells] of nulsRemoved) {
       context.log("warn", "postgres:nul_removed", { table: step.table, column, cells });
+      const ofTable = this.nulsRemoved[step.table] ?? {};
+      this.nulsRemoved[step.table] = { ...ofTable, [column]: (ofTable[column] ?? 0) + cells };
     }
     if (step.counts !== undefined) this.count(step.table, step.counts, rows);
   }

@@ -2,6 +2,7 @@
 
 import { inflateSync } from "node:zlib";
 import type { RunContext } from "../../context.ts";
+import type { LoadPlan } from "../../load/plan.ts";
 import { LOADS_TABLE, STATE_TABLE, VERSION_TABLE } from "../../schema/tables.ts";
 import {
   type Dataset,
@@ -145,6 +146,13 @@ class PostgresSession implements DestinationSession {
         await connection.run("rollback").catch(() => connection.destroy());
         throw error;
       }
+    });
+  }
+
+  async planPackage(work: PackageToCommit): Promise<LoadPlan> {
+    return this.exclusive((connection) => {
+      const { commit, context } = this.parts;
+      return new Commit(connection, this.parts, commit, context, work).preview();
     });
   }
 
