@@ -49,9 +49,19 @@ export async function dryRun({ options, run }: DryRunParts, given: RunOptions): 
   try {
     await mkdir(scratch, { recursive: true });
     if (!options.devMode) await copyWorkingFolder(options.dir, scratch, runId);
+    const { importSchemaPath } = options;
+    const files = join(scratch, "schema-files");
+    if (importSchemaPath) await copyTree(importSchemaPath, files);
     const destination = planOnly(options.destination, plan);
     const report = await run(
-      { ...options, dir: scratch, destination, devMode: false },
+      {
+        ...options,
+        dir: scratch,
+        destination,
+        devMode: false,
+        importSchemaPath: importSchemaPath && files,
+        exportSchemaPath: undefined,
+      },
       {
         ...given,
         runId,

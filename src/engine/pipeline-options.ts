@@ -26,6 +26,13 @@ export interface PipelineOptions {
    * `sql_ci_v1`. A schema with data keeps its own; another one is refused with NAMING_CHANGED.
    */
   readonly naming?: string;
+  /**
+   * Folder with `<schema>.schema.yaml` for people to edit: written after the first extract, and when it was
+   * edited it takes the place of the stored schema.
+   */
+  readonly importSchemaPath?: string;
+  /** Folder to write `<schema>.schema.yaml` to after each load. Not the import folder. */
+  readonly exportSchemaPath?: string;
   /** True: every Pipeline object begins anew, in a dataset with the time in its name. */
   readonly devMode?: boolean;
 }

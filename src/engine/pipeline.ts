@@ -19,7 +19,6 @@ import { EngineError, type ErrorCode, toEnvelope } from "./errors.ts";
 import { type Extracted, type ExtractWork, extractSource } from "./extract/extract.ts";
 import { JobWriter } from "./extract/job-writer.ts";
 import type { Source } from "./extract/resource.ts";
-import { parseJsonDocument, plainJson } from "./interop/json.ts";
 import { bumpState, decodeStateBlob, type PipelineState, stateHash } from "./interop/state.ts";
 import { normalizePackage } from "./normalize/normalize-package.ts";
 import { nextLoadId } from "./package/load-id.ts";
@@ -40,18 +39,14 @@ import { refreshSource, type TableReset } from "./refresh.ts";
 import type { PackageReport, RunReport } from "./report.ts";
 import { RunRecorder } from "./run-recorder.ts";
 import { checkContract } from "./schema/contract.ts";
+import { schemaFromText, schemaToText } from "./schema/documents.ts";
 import { updateTable } from "./schema/merge.ts";
 import { type NamingConvention, namingByName } from "./schema/naming.ts";
 import { chooseNaming } from "./schema/naming-change.ts";
 import { completeColumns, hasSeenData, STATE_TABLE } from "./schema/tables.ts";
 import type { Schema } from "./schema/types.ts";
-import {
-  bumpSchema,
-  newSchema,
-  pipelineStateTable,
-  schemaToStored,
-  storedToSchema,
-} from "./schema/version.ts";
+import { bumpSchema, newSchema, pipelineStateTable } from "./schema/version.ts";
+import { importSchema, writeImportFile, writeSchemaFile } from "./schema-files.ts";
 import { applySettings } from "./source-settings.ts";
 
 const PIPELINE_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
@@ -104,6 +99,16 @@ export class Pipeline {
       throw new EngineError("CONFIG_INVALID", `"${options.name}" is not a pipeline name.`, {
         hint: "Use letters, digits and underscores, and start with a letter.",
       });
+    }
+    if (options.exportSchemaPath && options.exportSchemaPath === options.importSchemaPath) {
+      throw new EngineError(
+        "CONFIG_INVALID",
+        "Schemas are exported to the folder that they are imported from.",
+        {
+          hint: "Choose two folders: an export would take the place of what somebody edits.",
+          details: { pipeline: options.name },
+        },
+      );
     }
     this.name = options.name;
     this.destination = options.destination;
@@ -568,7 +573,7 @@ export class Pipeline {
     const chosen = contract
       ? source.withEach((each) => each.applyHints({ schemaContract: contract }))
       : source;
-    const base = await this.schemaToExtend(run, schemaName);
+    const base = await this.withImport(run, await this.schemaToExtend(run, schemaName));
     chooseNaming(base, this.options.naming);
     const state = await this.currentState();
     if (!state._version_hash) bumpState(state);
@@ -616,6 +621,7 @@ export class Pipeline {
       }
       const jobs = [...extracted.jobs];
       if (stateChanged) jobs.push(...(await this.extractState(work.schema, sealed, open!, context)));
+      if (this.options.importSchemaPath) await writeImportFile(this.options.importSchemaPath, work.schema);
       bumpSchema(work.schema);
       const manifest: Manifest = {
         format: 1,
@@ -688,6 +694,19 @@ export class Pipeline {
     return (
       (await this.currentSchema(name)) ?? (await this.schemaAtDestination(run, name)) ?? neverStored(name)
     );
+  }
+
+  /** An edited schema file wins over what is stored. */
+  private async withImport(run: Run, stored: Schema): Promise<Schema> {
+    const { importSchemaPath } = this.options;
+    const imported = importSchemaPath && (await importSchema(importSchemaPath, stored));
+    if (!imported) return stored;
+    if (imported.replaced.length > 0) {
+      run.recorder.warn(
+        `The schema file in ${importSchemaPath} was edited and replaces the stored schema; these tables have data: ${imported.replaced.join(", ")}.`,
+      );
+    }
+    return imported.schema;
   }
 
   /** The state travels as a row of an ordinary table, in the package whose rows it belongs to. */
@@ -839,6 +858,8 @@ export class Pipeline {
           }),
         );
         await store.markLoaded(loadId, new Date(context.now()));
+        const { exportSchemaPath } = this.options;
+        if (exportSchemaPath) await writeSchemaFile(exportSchemaPath, schemaFromText(schemaJson));
         for (const { table, column, live, schema } of report.mismatched) {
           recorder.warn(
             `Column ${column} of table ${table} is ${live} at the destination, not ${schema}: its values were cast.`,
@@ -1004,12 +1025,4 @@ function reportError(report: RunReport): EngineError {
     retry: error.retry,
     details: error.details,
   });
-}
-
-export function schemaFromText(text: string): Schema {
-  return storedToSchema(parseJsonDocument(Buffer.from(text)));
-}
-
-export function schemaToText(schema: Schema): string {
-  return plainJson(schemaToStored(schema));
 }

@@ -1,5 +1,6 @@
 /** dlt's own tables: what they are when a schema does not say, what is written to them, how they are read. */
 
+import { inflateSync } from "node:zlib";
 import { LOADS_TABLE, STATE_TABLE, VERSION_TABLE } from "../schema/tables.ts";
 import type { Schema, Table } from "../schema/types.ts";
 import { loadsTable, versionTable } from "../schema/version.ts";
@@ -114,4 +115,14 @@ function where(conditions: readonly string[]): string {
 
 function limit(rows: number | undefined): string {
   return rows === undefined ? "" : `\nlimit ${Math.trunc(rows)}`;
+}
+
+/** dlt packs a schema that is too long for a text column: base64 of zlib. JSON begins with a brace. */
+export function storedSchemaText(stored: string): string {
+  if (stored.startsWith("{")) return stored;
+  try {
+    return inflateSync(Buffer.from(stored, "base64")).toString("utf8");
+  } catch {
+    return stored;
+  }
 }

@@ -2,7 +2,6 @@
 
 import { existsSync } from "node:fs";
 import { mkdir, stat } from "node:fs/promises";
-import { inflateSync } from "node:zlib";
 import type { DuckDBConnection, DuckDBInstance, DuckDBValue, Json } from "@duckdb/node-api";
 import type { RunContext } from "../../context.ts";
 import { EngineError } from "../../errors.ts";
@@ -10,7 +9,13 @@ import { type LoadPlan, planLoad } from "../../load/plan.ts";
 import { LOADS_TABLE, STATE_TABLE, VERSION_TABLE } from "../../schema/tables.ts";
 import { commentKey, hasDescriptions, type LiveComments } from "../../sql/comments.ts";
 import { type Dataset, duckdbDialect } from "../../sql/dialect.ts";
-import { selectLoad, selectLoads, selectState, selectVersions } from "../../sql/metadata.ts";
+import {
+  selectLoad,
+  selectLoads,
+  selectState,
+  selectVersions,
+  storedSchemaText,
+} from "../../sql/metadata.ts";
 import { REPLACE_STRATEGIES, type ReplaceStrategy } from "../../sql/replace.ts";
 import type { Count, Statement, Step } from "../../sql/statement.ts";
 import type {
@@ -221,7 +226,7 @@ class DuckdbSession implements DestinationSession {
       inserted_at: String(row.inserted_at),
       schema_name: String(row.schema_name),
       version_hash: String(row.version_hash),
-      schema: schemaText(String(row.schema)),
+      schema: storedSchemaText(String(row.schema)),
     }));
   }
 
@@ -499,14 +504,4 @@ async function totalBytes(files: readonly string[]): Promise<number> {
 
 function textOrNull(value: Json | undefined): string | null {
   return value === null || value === undefined ? null : String(value);
-}
-
-/** dlt packs a schema that is too long for a text column: base64 of zlib. JSON begins with a brace. */
-function schemaText(stored: string): string {
-  if (stored.startsWith("{")) return stored;
-  try {
-    return inflateSync(Buffer.from(stored, "base64")).toString("utf8");
-  } catch {
-    return stored;
-  }
 }

@@ -1,6 +1,5 @@
 /** Postgres as a destination: one schema a dataset, one connection a session, one transaction a package. */
 
-import { inflateSync } from "node:zlib";
 import type { RunContext } from "../../context.ts";
 import type { LoadPlan } from "../../load/plan.ts";
 import { LOADS_TABLE, STATE_TABLE, VERSION_TABLE } from "../../schema/tables.ts";
@@ -10,7 +9,7 @@ import {
   POSTGRES_IDENTIFIER_BYTES_MAX,
   postgresDialect,
 } from "../../sql/dialect.ts";
-import { selectLoads, selectState, selectVersions } from "../../sql/metadata.ts";
+import { selectLoads, selectState, selectVersions, storedSchemaText } from "../../sql/metadata.ts";
 import type { Statement } from "../../sql/statement.ts";
 import type {
   CommitReport,
@@ -179,7 +178,7 @@ class PostgresSession implements DestinationSession {
       inserted_at: String(row.inserted_at),
       schema_name: String(row.schema_name),
       version_hash: String(row.version_hash),
-      schema: schemaText(String(row.schema)),
+      schema: storedSchemaText(String(row.schema)),
     }));
   }
 
@@ -240,15 +239,5 @@ function jsonValue(value: string | null, type: string): unknown {
       return Number.isFinite(Number(value)) ? Number(value) : value;
     default:
       return value;
-  }
-}
-
-/** dlt packs a schema that is too long for a text column: base64 of zlib. JSON begins with a brace. */
-function schemaText(stored: string): string {
-  if (stored.startsWith("{")) return stored;
-  try {
-    return inflateSync(Buffer.from(stored, "base64")).toString("utf8");
-  } catch {
-    return stored;
   }
 }
