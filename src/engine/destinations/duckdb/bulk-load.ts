@@ -315,8 +315,6 @@ function throwIfCancelled(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new EngineError("CANCELLED", "The load was cancelled.");
 }
 
-const nameOf = ({ schema, table }: BulkTarget): string => `${schema}.${table}`;
-
 /**
  * What went wrong, as an error of ours. DuckDB's messages about values quote the value, so they are dropped
  * and not even kept as a cause.
@@ -328,7 +326,7 @@ async function explain(
   blocks: readonly BlockPlace[],
   signal: AbortSignal | undefined,
 ): Promise<unknown> {
-  const table = nameOf(target);
+  const { table } = target;
   if (signal?.aborted) return new EngineError("CANCELLED", `Loading ${table} was cancelled.`);
   if (error instanceof EngineError) return error.withDetails({ table });
   const message = error instanceof Error ? error.message : String(error);
