@@ -6,14 +6,12 @@ import { renderRun } from "../../src/tools/cli-render.ts";
 import { runShape } from "../../src/tools/shapes.ts";
 import { Database } from "../support/both-databases.ts";
 import { succeeded } from "../support/item-shop.ts";
-import { createDatabase } from "../support/postgres-server.ts";
 
 test("rows and values that a contract discarded, and cells whose NULs were removed, on Postgres", async () => {
   const database = new Database("postgres");
-  const destination = postgres({
-    url: await createDatabase(inject("postgresUrl"), "conformance_discards"),
-    nul: "remove",
-  });
+  await database.start("conformance_discards");
+  const url = `${inject("postgresUrl")}/conformance_discards`;
+  const destination = postgres({ url, nul: "remove" });
   const pipeline = database.pipeline({ destination });
   succeeded(await pipeline.run(database.source([{ id: 1, v: 1, note: "a" }])));
   const rows = [
