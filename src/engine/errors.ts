@@ -124,6 +124,10 @@ export const ERRORS = {
     retry: "after_fix",
     hint: "Ask for the schema without a version, or as of a load id.",
   },
+  NAMING_CHANGED: {
+    retry: "after_fix",
+    hint: "Keep the naming convention, or load into a new dataset with the other one.",
+  },
   IDENTIFIER_INVALID: { retry: "after_fix", hint: "Rename the field or table." },
   // package
   PACKAGE_NOT_FOUND: { retry: "no", hint: "List packages with `loadwright pipeline NAME info`." },

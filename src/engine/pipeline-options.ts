@@ -21,6 +21,18 @@ export interface PipelineOptions {
   readonly keepNullColumns?: boolean;
   /** True: a table with declared columns is made although no row has come for it. */
   readonly createEmptyTables?: boolean;
+  /**
+   * How source names become table and column names: `snake_case` (default), `duck_case`, `direct`, `sql_cs_v1`,
+   * `sql_ci_v1`. A schema with data keeps its own; another one is refused with NAMING_CHANGED.
+   */
+  readonly naming?: string;
+  /**
+   * Folder with `<schema>.schema.yaml` for people to edit: written after the first extract, and when it was
+   * edited it takes the place of the stored schema.
+   */
+  readonly importSchemaPath?: string;
+  /** Folder to write `<schema>.schema.yaml` to after each load. Not the import folder. */
+  readonly exportSchemaPath?: string;
   /** True: every Pipeline object begins anew, in a dataset with the time in its name. */
   readonly devMode?: boolean;
 }
@@ -32,6 +44,11 @@ export interface RunOptions {
   readonly resources?: readonly string[];
   /** At most so many rows of each resource; for a first look. The cursor moves only over the rows taken. */
   readonly rowsMax?: number;
+  /**
+   * Only tell what the run would do: nothing is written at the destination, state, schemas and pending packages
+   * stay as they are. Not with `extract`, `normalize` or `load` alone.
+   */
+  readonly dryRun?: boolean;
   /** Replaces the contracts of the source and its resources. It is stored with their tables. */
   readonly schemaContract?: Contract | ContractMode;
   /** Begin anew: drop or empty tables and forget state, in the transaction that loads the new rows. */

@@ -21,11 +21,11 @@ import type {
   PackageToCommit,
   TableJobs,
 } from "./destinations/destination.ts";
+import { dryRun } from "./dry-run.ts";
 import { EngineError, type ErrorCode, toEnvelope } from "./errors.ts";
 import { type Extracted, type ExtractWork, extractSource } from "./extract/extract.ts";
 import { JobWriter } from "./extract/job-writer.ts";
 import type { Source } from "./extract/resource.ts";
-import { parseJsonDocument, plainJson } from "./interop/json.ts";
 import { bumpState, decodeStateBlob, type PipelineState, stateHash } from "./interop/state.ts";
 import { LoadAhead } from "./load/ahead.ts";
 import { normalizePackage } from "./normalize/normalize-package.ts";
@@ -48,17 +48,14 @@ import { refreshSource, type TableReset } from "./refresh.ts";
 import type { PackageReport, RunReport } from "./report.ts";
 import { RunRecorder } from "./run-recorder.ts";
 import { checkContract } from "./schema/contract.ts";
+import { schemaFromText, schemaToText } from "./schema/documents.ts";
 import { updateTable } from "./schema/merge.ts";
 import { type NamingConvention, namingByName } from "./schema/naming.ts";
+import { chooseNaming } from "./schema/naming-change.ts";
 import { completeColumns, hasSeenData, STATE_TABLE } from "./schema/tables.ts";
 import type { Schema } from "./schema/types.ts";
-import {
-  bumpSchema,
-  newSchema,
-  pipelineStateTable,
-  schemaToStored,
-  storedToSchema,
-} from "./schema/version.ts";
+import { bumpSchema, newSchema, pipelineStateTable } from "./schema/version.ts";
+import { importSchema, writeImportFile, writeSchemaFile } from "./schema-files.ts";
 import { applySettings } from "./source-settings.ts";
 
 const PIPELINE_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
@@ -114,11 +111,25 @@ export class Pipeline {
         hint: "Use letters, digits and underscores, and start with a letter.",
       });
     }
+    if (options.exportSchemaPath && options.exportSchemaPath === options.importSchemaPath) {
+      throw new EngineError(
+        "CONFIG_INVALID",
+        "Schemas are exported to the folder that they are imported from.",
+        {
+          hint: "Choose two folders: an export would take the place of what somebody edits.",
+          details: { pipeline: options.name },
+        },
+      );
+    }
     this.name = options.name;
     this.destination = options.destination;
     const dataset = options.dataset ?? `${options.name}_dataset`;
     const suffix = options.devMode ? `_${timeInName(new Date())}` : "";
-    this.dataset = this.naming().path(dataset.replace(suffix === "" ? "" : /_$/, "") + suffix);
+    const naming = namingByName(
+      options.naming ?? "snake_case",
+      options.destination.capabilities.identifierLengthMax,
+    );
+    this.dataset = naming.path(dataset.replace(suffix === "" ? "" : /_$/, "") + suffix);
     this.dir = options.dir;
     this.options = options;
     this.runs = new RunFolder(this.dir);
@@ -131,6 +142,11 @@ export class Pipeline {
 
   /** Extracts, normalizes and loads; pending packages first. Failures are in the report, not thrown. */
   async run(source: Source, options: RunOptions = {}): Promise<RunReport> {
+    if (options.dryRun) {
+      const { dryRun: _, ...real } = options;
+      const own = { ...this.options, dataset: this.dataset };
+      return dryRun({ options: own, run: (changed, run) => new Pipeline(changed).run(source, run) }, real);
+    }
     return this.locked(options, "run", async (run) => {
       await this.recover(run);
       await this.loadPending(run);
@@ -337,6 +353,9 @@ export class Pipeline {
     command: string,
     work: (run: Run) => Promise<void>,
   ): Promise<RunReport> {
+    if (options.dryRun) {
+      throw new EngineError("CONFIG_INVALID", `There is no dry run of ${command}: only whole runs have one.`);
+    }
     const started = Date.now();
     const runId = options.runId ?? newRunId(started);
     const mask = options.mask ?? ((value) => value);
@@ -581,7 +600,8 @@ export class Pipeline {
     const chosen = contract
       ? source.withEach((each) => each.applyHints({ schemaContract: contract }))
       : source;
-    const base = await this.schemaToExtend(run, schemaName);
+    const base = await this.withImport(run, await this.schemaToExtend(run, schemaName));
+    chooseNaming(base, this.options.naming);
     const state = await this.currentState();
     if (!state._version_hash) bumpState(state);
     nameSchema(state, this, schemaName);
@@ -599,6 +619,7 @@ export class Pipeline {
       // another history, which knows where it came from
       if (options.refresh === "drop_sources") {
         schema = { ...neverStored(schemaName), previous_hashes: [base.version_hash] };
+        chooseNaming(schema, this.options.naming);
       }
     }
     applySettings(schema, chosen, contract);
@@ -627,6 +648,7 @@ export class Pipeline {
       }
       const jobs = [...extracted.jobs];
       if (stateChanged) jobs.push(...(await this.extractState(run, work.schema, sealed, open!)));
+      if (this.options.importSchemaPath) await writeImportFile(this.options.importSchemaPath, work.schema);
       bumpSchema(work.schema);
       const manifest: Manifest = {
         format: 1,
@@ -700,6 +722,19 @@ export class Pipeline {
     return (
       (await this.currentSchema(name)) ?? (await this.schemaAtDestination(run, name)) ?? neverStored(name)
     );
+  }
+
+  /** An edited schema file wins over what is stored. */
+  private async withImport(run: Run, stored: Schema): Promise<Schema> {
+    const { importSchemaPath } = this.options;
+    const imported = importSchemaPath && (await importSchema(importSchemaPath, stored));
+    if (!imported) return stored;
+    if (imported.replaced.length > 0) {
+      run.recorder.warn(
+        `The schema file in ${importSchemaPath} was edited and replaces the stored schema; these tables have data: ${imported.replaced.join(", ")}.`,
+      );
+    }
+    return imported.schema;
   }
 
   /** The state travels as a row of an ordinary table, in the package whose rows it belongs to. */
@@ -856,6 +891,8 @@ export class Pipeline {
           ? this.using(context, begun.session, () => begun.load.commit(work))
           : this.withSession(context, (session) => session.commitPackage(work)));
         await store.markLoaded(loadId, new Date(context.now()));
+        const { exportSchemaPath } = this.options;
+        if (exportSchemaPath) await writeSchemaFile(exportSchemaPath, schemaFromText(schemaJson));
         for (const { table, column, live, schema } of report.mismatched) {
           recorder.warn(
             `Column ${column} of table ${table} is ${live} at the destination, not ${schema}: its values were cast.`,
@@ -868,6 +905,7 @@ export class Pipeline {
           rows: manifest.rows ?? {},
           merged: mergedOf(report),
           ...(manifest.rejected ? { rejected: manifest.rejected } : {}),
+          ...(Object.keys(report.nulsRemoved ?? {}).length > 0 ? { nul_removed: report.nulsRemoved } : {}),
           schema_changes: [...(manifest.schema_changes ?? []), ...typeChangesOf(report)],
           resources: manifest.resources,
         });
@@ -1052,12 +1090,4 @@ function reportError(report: RunReport): EngineError {
     retry: error.retry,
     details: error.details,
   });
-}
-
-export function schemaFromText(text: string): Schema {
-  return storedToSchema(parseJsonDocument(Buffer.from(text)));
-}
-
-export function schemaToText(schema: Schema): string {
-  return plainJson(schemaToStored(schema));
 }

@@ -4,6 +4,7 @@ import type { Tool } from "./define-tool.ts";
 import { dropPendingPackages, queryLoads } from "./load-tools.ts";
 import { queryData } from "./query-tools.ts";
 import { cancelRunTool, getRunTool, runPipeline } from "./run-tools.ts";
+import { diffSchemaTool } from "./schema-diff-tool.ts";
 import { getSchema } from "./schema-tools.ts";
 import { inspectStateTool } from "./state-tools.ts";
 import { getWorkspace } from "./workspace-tools.ts";
@@ -16,6 +17,7 @@ export const CATALOG: readonly Tool[] = [
   queryLoads,
   inspectStateTool,
   getSchema,
+  diffSchemaTool,
   queryData,
   dropPendingPackages,
 ];

@@ -33,7 +33,7 @@ import {
 } from "./pipeline-info.ts";
 import { toJson } from "./run-protocol.ts";
 import { startRun } from "./runs.ts";
-import { schemasAsDdl } from "./schema-ddl.ts";
+import { importSchemaFile, printSchemas, SCHEMA_FORMATS, type SchemaFormat } from "./schema-documents.ts";
 import { VERSION } from "./version.ts";
 import { findWorkspace, type Workspace } from "./workspace.ts";
 
@@ -58,6 +58,7 @@ const PIPELINE_OPERATIONS = [
   "info",
   "trace",
   "schema",
+  "import-schema",
   "drop-pending-packages",
   "failed-jobs",
   "sync",
@@ -66,7 +67,8 @@ type PipelineOperation = (typeof PIPELINE_OPERATIONS)[number];
 
 interface PipelineOptionsOfCommand extends CommonOptions {
   readonly run?: string;
-  readonly format: "json" | "ddl";
+  readonly format: SchemaFormat;
+  readonly file?: string;
   readonly from?: string;
   readonly yes?: boolean;
 }
@@ -78,6 +80,7 @@ interface ToolOptionsOfCommand extends CommonOptions {
 interface RunOptionsOfCommand extends CommonOptions {
   readonly resources?: readonly string[];
   readonly limit?: number;
+  readonly dryRun?: boolean;
   readonly fullTrace?: boolean;
 }
 
@@ -123,6 +126,7 @@ function program(answer: (make: () => Promise<Answer>) => Promise<void>): Comman
   command(root, "run <pipeline>", "extract, normalize and load")
     .option("--resources <names>", "only these resources, separated by commas", names)
     .option("--limit <rows>", "at most so many rows of each resource", positive)
+    .option("--dry-run", "only tell what the run would do; nothing is written")
     .option("--full-trace", "show the steps of the run, not only the outcome")
     .action((pipeline: string, options: RunOptionsOfCommand) => answer(() => run(pipeline, options)));
 
@@ -134,8 +138,9 @@ function program(answer: (make: () => Promise<Answer>) => Promise<void>): Comman
     .addArgument(new Argument("[operation]", "what to do").choices(PIPELINE_OPERATIONS).default("info"))
     .option("--run <id>", "trace: of this run instead of the newest")
     .addOption(
-      new Option("--format <format>", "schema: how to print it").choices(["json", "ddl"]).default("json"),
+      new Option("--format <format>", "schema: how to print it").choices(SCHEMA_FORMATS).default("json"),
     )
+    .option("--file <path>", "import-schema: the YAML or JSON file")
     .option("--from <load-id>", "drop-pending-packages: this package and all later ones")
     .option("--yes", "drop-pending-packages: without asking")
     .action((name: string, operation: PipelineOperation, options: PipelineOptionsOfCommand) =>
@@ -192,7 +197,11 @@ async function list(options: CommonOptions): Promise<Answer> {
 async function run(pipeline: string, options: RunOptionsOfCommand): Promise<Answer> {
   const workspace = workspaceOf(options);
   const view = options.json ? silentView() : progressView(process.stderr);
-  const handle = startRun(workspace, pipeline, { resources: options.resources, rowsMax: options.limit });
+  const handle = startRun(workspace, pipeline, {
+    resources: options.resources,
+    rowsMax: options.limit,
+    dryRun: options.dryRun,
+  });
   const stop = (): void => {
     process.removeListener("SIGINT", stop).removeListener("SIGTERM", stop);
     process.once("SIGINT", handle.kill).once("SIGTERM", handle.kill);
@@ -204,7 +213,8 @@ async function run(pipeline: string, options: RunOptionsOfCommand): Promise<Answ
   const report = await handle.done;
   view.end();
   const exitCode = exitCodeOfRun(report);
-  const summary = `${report.status}: ${pipeline}, ${number(sum(report.rows))} rows`;
+  const counted = report.dry_run?.rows ?? report.rows;
+  const summary = `${report.dry_run ? "dry run " : ""}${report.status}: ${pipeline}, ${number(sum(counted))} rows`;
   const text = options.fullTrace ? renderTrace(report) : renderRun(report);
   if (report.error !== undefined && !options.json && !options.fullTrace) {
     await print(process.stderr, renderError(report.error));
@@ -267,16 +277,22 @@ const OPERATIONS: Record<
   async schema(workspace, name, options) {
     const schemas = await storedSchemas(workspace, name);
     const summary = `schema ${Object.keys(schemas).join(", ")} of ${name}`;
-    if (options.format === "ddl") {
-      const ddl = schemasAsDdl(Object.values(schemas), workspace.dataset(name));
-      return { summary, data: { ddl }, text: ddl };
-    }
-    const parsed = Object.fromEntries(
-      Object.entries(schemas).map(([key, text]) => [key, JSON.parse(text) as unknown]),
-    );
-    const [only] = Object.values(parsed);
-    const data = { schemas: parsed };
-    return { summary, data, text: toJson(Object.keys(parsed).length === 1 ? only : parsed, 2) };
+    const text = printSchemas(Object.values(schemas), options.format, workspace.schemaPlace(name));
+    const data =
+      options.format === "json"
+        ? {
+            schemas: Object.fromEntries(
+              Object.entries(schemas).map(([key, each]) => [key, JSON.parse(each)]),
+            ),
+          }
+        : { [options.format]: text };
+    return { summary, data, text: text.trimEnd() };
+  },
+
+  async "import-schema"(workspace, name, options) {
+    const imported = await importSchemaFile(workspace, name, options.file);
+    const summary = `schema ${imported.schema_name} of ${name} is taken from ${imported.file} by the next run`;
+    return { summary, data: imported, text: `${summary}.` };
   },
 
   async "failed-jobs"(workspace, name) {

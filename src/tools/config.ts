@@ -8,6 +8,7 @@ import { z } from "zod";
 import { DEFAULT_LIMITS, type Limits } from "../engine/context.ts";
 import { EngineError } from "../engine/errors.ts";
 import { didYouMean } from "../engine/nearest.ts";
+import { NAMING_CONVENTIONS } from "../engine/schema/naming.ts";
 import { REPLACE_STRATEGIES, type ReplaceStrategy } from "../engine/sql/replace.ts";
 
 export const CONFIG_FILE = "loadwright.toml";
@@ -32,6 +33,9 @@ const pipeline = z.strictObject({
   dataset: z.string().min(1).optional(),
   description: z.string().optional(),
   config: z.record(z.string(), z.unknown()).default({}),
+  naming: z.enum(NAMING_CONVENTIONS).optional(),
+  import_schema_path: z.string().min(1).optional(),
+  export_schema_path: z.string().min(1).optional(),
   limits: limits.default({}),
 });
 
@@ -77,6 +81,11 @@ export interface PipelineConfig {
   readonly description?: string;
   /** Handed to the source as it is; the source checks it. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** How source names become names of tables and columns. */
+  readonly naming?: string;
+  /** Folders of schema files, as written; relative paths start at the workspace. */
+  readonly import_schema_path?: string;
+  readonly export_schema_path?: string;
   readonly limits: Partial<Limits>;
 }
 

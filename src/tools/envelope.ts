@@ -63,7 +63,9 @@ export function envelopeOf(
 
   const { page } = result;
   const more = page !== undefined && list !== undefined && (page.more || cutList);
-  const next = more ? encodeCursor(tool.name, input, page.offset + list.length) : undefined;
+  // as the tool sees it, with the defaults filled in: that is what `offsetOf` compares
+  const query = tool.input.safeParse(input).data ?? input;
+  const next = more ? encodeCursor(tool.name, query, page.offset + list.length) : undefined;
   const notes = [
     cutList || more
       ? next === undefined

@@ -1,11 +1,14 @@
 /** A pipeline of a workspace as the inspecting tools need it: its store and a reader of its destination. */
 
 import { existsSync } from "node:fs";
+import { basename } from "node:path";
 import { defaultContext } from "../engine/context.ts";
 import { postgresReader } from "../engine/destinations/postgres/reader.ts";
 import { EngineError } from "../engine/errors.ts";
 import { duckdbReader, type ReadQuery } from "../engine/inspect/reader.ts";
+import type { HistoryDestination } from "../engine/inspect/schema-history.ts";
 import { PackageStore } from "../engine/package/store.ts";
+import { duckdbDialect, postgresDialect } from "../engine/sql/dialect.ts";
 import type { PipelineConfig } from "./config.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -16,6 +19,8 @@ export interface Inspection {
   /** Of DuckDB; a Postgres database has none. */
   readonly databasePath: string | undefined;
   readonly dataset: string;
+  /** What schema questions need of the destination. */
+  readonly destination: HistoryDestination;
   /** A Postgres database is not asked for this: it counts as there. */
   readonly databaseExists: boolean;
 }
@@ -28,13 +33,24 @@ export function inspectionOf(workspace: Workspace, pipeline: string, signal?: Ab
   if (workspace.destinationType(pipeline) === "postgres") {
     const context = defaultContext(signal === undefined ? {} : { signal });
     const read = postgresReader(() => workspace.postgresOptions(pipeline), dataset, context);
-    return { config, store, read, databasePath: undefined, dataset, databaseExists: true };
+    return {
+      config,
+      store,
+      read,
+      databasePath: undefined,
+      dataset,
+      destination: { read, dialect: postgresDialect(), dataset: { schema: dataset } },
+      databaseExists: true,
+    };
   }
   const databasePath = workspace.databasePath(config);
+  const read = duckdbReader(databasePath, dataset, signal);
+  const catalog = basename(databasePath).replace(/\..*$/, "");
   return {
     config,
     store,
-    read: duckdbReader(databasePath, dataset, signal),
+    read,
+    destination: { read, dialect: duckdbDialect, dataset: { catalog, schema: dataset } },
     databasePath,
     dataset,
     databaseExists: existsSync(databasePath),

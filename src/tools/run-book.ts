@@ -16,6 +16,7 @@ export interface RunWish {
   readonly pipeline: string;
   readonly resources?: readonly string[];
   readonly rowsMax?: number;
+  readonly dryRun?: boolean;
   readonly idempotencyKey?: string;
 }
 
@@ -90,6 +91,7 @@ export class RunBook {
     const handle = startRun(workspace, wish.pipeline, {
       resources: wish.resources,
       rowsMax: wish.rowsMax,
+      dryRun: wish.dryRun,
       detached: true,
     });
     const run = new KnownRun(handle, text);

@@ -14,7 +14,7 @@ import {
   plainJson,
   type RunRequest,
 } from "./run-protocol.ts";
-import { failedReport } from "./run-report.ts";
+import { failedReport, maskedSamples, withoutSamples } from "./run-report.ts";
 import type { Secrets } from "./secrets.ts";
 import { findWorkspace } from "./workspace.ts";
 
@@ -103,6 +103,7 @@ async function main(request: RunRequest): Promise<void> {
       runId: request.runId,
       resources: request.resources,
       rowsMax: request.rowsMax,
+      dryRun: request.dryRun,
       signal: abort.signal,
       log: tell,
       mask: masked,
@@ -113,7 +114,7 @@ async function main(request: RunRequest): Promise<void> {
       },
     });
     progress.flush();
-    await finish(runs, masked(report));
+    await finish(runs, masked(maskedSamples(report)));
   } catch (error) {
     await end(toEnvelope(error));
   }
@@ -124,7 +125,7 @@ let finished = false;
 async function finish(runs: RunFolder | undefined, report: RunReport): Promise<void> {
   if (finished) return;
   finished = true;
-  await leaveTrace(runs, report);
+  await leaveTrace(runs, withoutSamples(report));
   await new Promise<void>((resolve) => {
     if (!process.connected) resolve();
     else process.send?.(encode({ kind: "result", report }), () => resolve());

@@ -23,6 +23,7 @@ export interface RunRequest {
   readonly runId: string;
   readonly resources?: readonly string[];
   readonly rowsMax?: number;
+  readonly dryRun?: boolean;
   readonly detached: boolean;
 }
 

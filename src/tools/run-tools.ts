@@ -36,7 +36,7 @@ export const runPipeline = defineTool({
     "Extracts from the pipeline's source, normalizes and loads into its destination, in a process of its own. " +
     "Packages left over from an earlier run are loaded first. Waits up to wait_s, then answers the run_id; the " +
     "run goes on, get_run follows it and cancel_run stops it. rows_max takes a first look at a source; the cursor then moves only " +
-    "over the rows taken. Calling again with the same idempotency_key answers the same run. Cancelling the " +
+    "over the rows taken. dry_run tells what the run would do. Calling again with the same idempotency_key answers the same run. Cancelling the " +
     "call while it waits cancels the run; what was committed stays. get_schema and query_data show the result.",
   mode: "run",
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
@@ -49,6 +49,10 @@ export const runPipeline = defineTool({
       .optional()
       .describe("Only these resources of the source; all by default"),
     rows_max: z.int().min(1).optional().describe("At most so many rows of each resource"),
+    dry_run: z
+      .boolean()
+      .default(false)
+      .describe("Only tell rows, DDL, schema changes, cursor moves and discards; nothing is written"),
     wait_s: WAIT.default(20),
     idempotency_key: z.string().min(1).max(200).optional().describe("Names this wish, for safe repetition"),
     response_format: FORMAT,
@@ -59,6 +63,7 @@ export const runPipeline = defineTool({
       pipeline: input.pipeline,
       resources: input.resources,
       rowsMax: input.rows_max,
+      dryRun: input.dry_run || undefined,
       idempotencyKey: input.idempotency_key,
     });
     const report = await waitFor(run, input.wait_s, context);
@@ -128,6 +133,9 @@ function nextStepsOf(run: RunShape): NextStep[] {
     return [
       { tool: "get_run", arguments: { run_id: run.run_id, wait_s: 30 }, why: "follow the run to its end" },
     ];
+  }
+  if (run.status === "succeeded" && run.dry_run !== undefined) {
+    return [{ tool: "run_pipeline", arguments: { pipeline: run.pipeline }, why: "load it" }];
   }
   if (run.status === "succeeded") {
     return [

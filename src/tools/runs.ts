@@ -30,6 +30,8 @@ export interface StartOptions {
   readonly resources?: readonly string[];
   /** At most so many rows of each resource. */
   readonly rowsMax?: number;
+  /** Only tell what the run would do. */
+  readonly dryRun?: boolean;
   /** The run outlives this process, which may then end at any time. */
   readonly detached?: boolean;
   /** How long a cancelled run may take to end before it is killed. */
@@ -96,6 +98,7 @@ export function startRun(workspace: Workspace, pipeline: string, options: StartO
     runId,
     resources: options.resources,
     rowsMax: options.rowsMax,
+    dryRun: options.dryRun,
     detached,
   });
 

@@ -2,8 +2,10 @@
 
 import { z } from "zod";
 import type { ErrorEnvelope } from "../engine/errors.ts";
-import type { RunReport } from "../engine/report.ts";
+import type { DryRunPlan, RunReport } from "../engine/report.ts";
 import { rowsTotal } from "./inspection.ts";
+import { isOwnTable } from "./pipeline-info.ts";
+import { newFence } from "./untrusted.ts";
 
 export const ROWS = z.record(z.string(), z.number()).describe("Rows per table");
 
@@ -62,6 +64,24 @@ export const RUN = z.object({
       }),
     )
     .optional(),
+  /** What contracts discarded of what was committed, per table. */
+  rejected: z.record(z.string(), z.object({ rows: z.number(), values: z.number() })).optional(),
+  nul_removed: ROWS.optional().describe("Cells per table from which NUL characters were removed"),
+  dry_run: z
+    .object({
+      rows: ROWS,
+      rejected: z.record(z.string(), z.object({ rows: z.number(), values: z.number() })),
+      schema_changes: z.array(z.record(z.string(), z.unknown())),
+      cursors: z.array(
+        z.object({ resource: z.string(), path: z.string(), before: z.unknown(), after: z.unknown() }),
+      ),
+      ddl: z.array(z.object({ kind: z.string(), table: z.string(), sql: z.string() })),
+      notice: z.string().optional(),
+      fence_open: z.string().optional(),
+      samples: z.record(z.string(), z.array(z.record(z.string(), z.unknown()))).optional(),
+      fence_close: z.string().optional(),
+    })
+    .optional(),
   warnings: z.array(z.string()),
   error: ERROR.optional(),
 });
@@ -105,8 +125,43 @@ export function runShape(report: RunReport, detailed: boolean): RunShape {
           })),
         }
       : {}),
+    ...(report.rejected === undefined ? {} : { rejected: report.rejected }),
+    ...(report.nul_removed === undefined ? {} : { nul_removed: report.nul_removed }),
+    ...(report.dry_run === undefined ? {} : { dry_run: dryRunShape(report, report.dry_run) }),
     warnings: [...report.warnings],
     ...(report.error === undefined ? {} : { error: errorShape(report.error) }),
+  };
+}
+
+function dryRunShape(report: RunReport, plan: DryRunPlan): RunShape["dry_run"] {
+  const fence = newFence();
+  const rejected: Record<string, { rows: number; values: number }> = {};
+  for (const { rejected: ofPackage } of report.packages) {
+    for (const [table, { rows, values }] of Object.entries(ofPackage ?? {})) {
+      const sum = rejected[table] ?? { rows: 0, values: 0 };
+      rejected[table] = { rows: sum.rows + rows, values: sum.values + values };
+    }
+  }
+  return {
+    rows: plan.rows,
+    rejected,
+    schema_changes: report.packages.flatMap((each) => each.schema_changes.map((change) => ({ ...change }))),
+    cursors: report.packages.flatMap((each) =>
+      each.resources.flatMap(({ name, cursor }) => (cursor ? [{ resource: name, ...cursor }] : [])),
+    ),
+    ddl: plan.ddl.map((each) => ({ ...each })),
+    ...(plan.samples === undefined
+      ? {}
+      : {
+          notice: fence.notice,
+          fence_open: fence.open,
+          samples: Object.fromEntries(
+            Object.entries(plan.samples)
+              .filter(([table]) => !isOwnTable(table))
+              .map(([table, rows]) => [table, rows.map((row) => ({ ...row }))]),
+          ),
+          fence_close: fence.close,
+        }),
   };
 }
 
@@ -120,6 +175,13 @@ export function runSummary(run: RunShape): string {
   const seconds = (run.duration_ms / 1000).toFixed(1);
   if (run.status === "running")
     return `Run ${run.run_id} of ${run.pipeline} is going on (${seconds} s so far).`;
+  if (run.dry_run !== undefined && run.error === undefined) {
+    const { rows: planned, schema_changes: changes } = run.dry_run;
+    return (
+      `Dry run of ${run.pipeline}: ${rowsTotal(planned)} rows in ${Object.keys(planned).length} tables and ` +
+      `${changes.length} schema changes would be loaded. Nothing was written.`
+    );
+  }
   const error = run.error === undefined ? "" : ` ${run.error.code}: ${run.error.message}`;
   return `Run ${run.run_id} of ${run.pipeline} ${run.status} after ${seconds} s, ${rows} committed.${error}`;
 }

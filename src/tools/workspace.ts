@@ -14,6 +14,7 @@ import type { Source } from "../engine/extract/resource.ts";
 import { didYouMean } from "../engine/nearest.ts";
 import { Pipeline } from "../engine/pipeline.ts";
 import { namingByName } from "../engine/schema/naming.ts";
+import { type Dataset, type Dialect, duckdbDialect, postgresDialect } from "../engine/sql/dialect.ts";
 import { createSource } from "../sources/registry.ts";
 import { CONFIG_FILE, type PipelineConfig, parseConfig, type WorkspaceConfig } from "./config.ts";
 import { postgresDestination, postgresOptions } from "./postgres-destination.ts";
@@ -125,7 +126,18 @@ export class Workspace {
   /** The schema in the database that a pipeline writes to, as the engine names it. */
   dataset(name: string): string {
     const written = this.pipelineConfig(name).dataset ?? `${name}_dataset`;
-    return namingByName("snake_case", this.destination(name).capabilities.identifierLengthMax).path(written);
+    const { naming } = this.pipelineConfig(name);
+    return namingByName(naming ?? "snake_case", this.destination(name).capabilities.identifierLengthMax).path(
+      written,
+    );
+  }
+
+  /** Dialect and place of a pipeline's tables, for statements to show. */
+  schemaPlace(name: string): { readonly dialect: Dialect; readonly dataset: Dataset } {
+    const schema = this.dataset(name);
+    return this.destinationType(name) === "postgres"
+      ? { dialect: postgresDialect(), dataset: { schema } }
+      : { dialect: duckdbDialect, dataset: { schema } };
   }
 
   /** The pipeline with its destination, without touching either the source's code or the destination. */
@@ -138,6 +150,9 @@ export class Workspace {
       dataset: this.dataset(name),
       dir: this.pipelineDir(name),
       limits: { ...config.limits, ...limits },
+      naming: config.naming,
+      importSchemaPath: config.import_schema_path && this.inside(config.import_schema_path),
+      exportSchemaPath: config.export_schema_path && this.inside(config.export_schema_path),
     });
     return {
       config,

@@ -12,7 +12,7 @@ const tool: Tool = {
   description: "",
   mode: "read",
   annotations: READS,
-  input: z.object({}),
+  input: z.looseObject({}),
   output: z.object({}),
   list: "things",
   run: () => Promise.reject(new Error("not called")),
@@ -74,6 +74,13 @@ describe("a cursor", () => {
 
   it("goes on with the same arguments, whatever the page size", () => {
     expect(offsetOf(tool.name, { pipeline: "shop", cursor, limit: 7, response_format: "detailed" })).toBe(2);
+  });
+
+  it("goes on where a default was left out: the tool sees it filled in", () => {
+    const defaulting: Tool = { ...tool, input: z.looseObject({ deep: z.boolean().default(false) }) };
+    const result = { summary: "", data: { things: things(2, 1) }, page: { offset: 0, more: true } };
+    const { next_cursor } = envelopeOf(defaulting, { pipeline: "shop" }, result);
+    expect(offsetOf(tool.name, { pipeline: "shop", deep: false, cursor: next_cursor })).toBe(2);
   });
 
   it("is refused with other arguments, for another tool, or when it is none", () => {

@@ -16,10 +16,10 @@
  */
 
 import { EngineError } from "../errors.ts";
+import { completeColumnsWith, completeColumnWith, PARENT_KEY, ROOT_KEY, ROW_KEY } from "../schema/tables.ts";
 import type { Table } from "../schema/types.ts";
 import { type Dataset, type Dialect, qualified, quoteAll } from "./dialect.ts";
 import type { LoadColumn, Step } from "./statement.ts";
-import { columnsWith, columnWith, PARENT_KEY, ROOT_KEY, ROW_KEY } from "./table-chain.ts";
 
 export interface MergeTable {
   readonly table: Table;
@@ -42,8 +42,8 @@ export function deleteInsertSteps({ dialect, dataset, chain }: MergeInput): Step
   const quote = (name: string): string => dialect.quote(name);
   const inDataset = (table: Table): string => qualified(dialect, { ...dataset, table: table.name });
   const staged = (table: Table): string => qualified(dialect, { ...dialect.temporary, table: table.name });
-  const primaryKey = columnsWith(root.table, "primary_key");
-  const mergeKey = columnsWith(root.table, "merge_key");
+  const primaryKey = completeColumnsWith(root.table, "primary_key");
+  const mergeKey = completeColumnsWith(root.table, "merge_key");
   const keys = [primaryKey, mergeKey].filter((key) => key.length > 0);
   if (keys.length === 0) throw mergeWithoutKey(root.table.name);
 
@@ -150,7 +150,7 @@ export function dropDuplicates(
 ): string {
   const arrival =
     dialect.arrival.definition === undefined ? dialect.arrival.column : dialect.quote(dialect.arrival.column);
-  const sortColumn = columnWith(table, "dedup_sort");
+  const sortColumn = completeColumnWith(table, "dedup_sort");
   const direction = table.columns.get(sortColumn ?? "")?.dedup_sort === "asc" ? "asc" : "desc";
   const sort = sortColumn === undefined ? "" : `${dialect.quote(sortColumn)} ${direction} nulls last, `;
   return `delete from ${staged} where ${arrival} in (
@@ -163,7 +163,7 @@ export function dropDuplicates(
 
 /** A bool says deleted when true, any other column when it has a value. */
 export function hardDeleteCondition(dialect: Dialect, table: Table): string | undefined {
-  const name = columnWith(table, "hard_delete");
+  const name = completeColumnWith(table, "hard_delete");
   if (name === undefined) return undefined;
   const column = dialect.quote(name);
   return table.columns.get(name)?.data_type === "bool" ? `${column} = true` : `${column} is not null`;
@@ -171,8 +171,8 @@ export function hardDeleteCondition(dialect: Dialect, table: Table): string | un
 
 /** The column that identifies a row: its row key, else a unique column, else a primary key of one column. */
 export function rowKeyOf(table: Table): string {
-  const primaryKey = columnsWith(table, "primary_key");
-  const key = columnWith(table, ROW_KEY) ?? columnWith(table, "unique");
+  const primaryKey = completeColumnsWith(table, "primary_key");
+  const key = completeColumnWith(table, ROW_KEY) ?? completeColumnWith(table, "unique");
   if (key !== undefined) return key;
   if (primaryKey.length === 1) return primaryKey[0]!;
   throw keyMissing(table, "row key (_dlt_id)");
@@ -180,9 +180,9 @@ export function rowKeyOf(table: Table): string {
 
 /** The column that names a nested row's root: the root key, or at level 1 the parent key. */
 export function rootKeyOf(table: Table, root: Table): string {
-  const key = columnWith(table, ROOT_KEY);
+  const key = completeColumnWith(table, ROOT_KEY);
   if (key !== undefined) return key;
-  const parentKey = table.parent === root.name ? columnWith(table, PARENT_KEY) : undefined;
+  const parentKey = table.parent === root.name ? completeColumnWith(table, PARENT_KEY) : undefined;
   if (parentKey !== undefined) return parentKey;
   throw keyMissing(table, "root key (_dlt_root_id)");
 }

@@ -19,16 +19,9 @@ import { type LoadPlan, planLoad } from "../../load/plan.ts";
 import type { Schema } from "../../schema/types.ts";
 import { type Dataset, duckdbDialect } from "../../sql/dialect.ts";
 import type { Count, LoadColumn, Step } from "../../sql/statement.ts";
-import type {
-  CommitReport,
-  LiveCatalogue,
-  PackageLoad,
-  PackageStart,
-  PackageToCommit,
-  TableJobs,
-} from "../destination.ts";
+import type { CommitReport, PackageLoad, PackageStart, PackageToCommit, TableJobs } from "../destination.ts";
 import { bulkLoad } from "./bulk-load.ts";
-import { datasetExists, isCommitted, readCatalogue, readRows } from "./catalogue.ts";
+import { isCommitted, type Live, readLive, readRows } from "./catalogue.ts";
 import { duckdbError } from "./errors.ts";
 
 /** The turn on the file: other packages wait until it is over. */
@@ -58,8 +51,7 @@ export class DuckdbPackageLoad implements PackageLoad {
   private table: string | undefined;
   private inTransaction = false;
   /** As of the beginning of the transaction. */
-  private live: LiveCatalogue = new Map();
-  private exists = false;
+  private live: Live | undefined;
 
   private readonly jobsAhead = new Map<string, TableJobs>();
   private readonly loadedAhead = new Map<string, LoadedAhead>();
@@ -149,8 +141,7 @@ export class DuckdbPackageLoad implements PackageLoad {
     await connection.run("begin transaction");
     this.inTransaction = true;
     if (await isCommitted(connection, dataset, start.loadId)) return false;
-    this.live = await readCatalogue(connection, dataset);
-    this.exists = await datasetExists(connection, dataset);
+    this.live = await readLive(connection, dataset);
     return true;
   }
 
@@ -241,21 +232,7 @@ export class DuckdbPackageLoad implements PackageLoad {
   }
 
   private plan(work: PackageToCommit): LoadPlan {
-    return planLoad({
-      dialect: duckdbDialect,
-      dataset: this.dataset,
-      loadId: work.loadId,
-      schema: work.schema,
-      schemaJson: work.schemaJson,
-      jobs: work.jobs,
-      replaceTables: work.replaceTables,
-      dropTables: work.dropTables,
-      truncateTables: work.truncateTables,
-      previousSchema: work.previousSchema,
-      live: this.live,
-      exists: this.exists,
-      insertedAt: new Date(this.context.now()).toISOString(),
-    });
+    return planFor(work, this.live!, this.dataset, this.context);
   }
 
   private async runDdl(plan: LoadPlan): Promise<void> {
@@ -319,6 +296,18 @@ export class DuckdbPackageLoad implements PackageLoad {
     }
     return isFromDuckdb(error) || error instanceof EngineError ? duckdbError(error, "load", where) : error;
   }
+}
+
+export function planFor(work: PackageToCommit, live: Live, dataset: Dataset, context: RunContext): LoadPlan {
+  return planLoad({
+    dialect: duckdbDialect,
+    dataset,
+    ...work,
+    live: live.catalogue,
+    comments: live.comments,
+    exists: live.exists,
+    insertedAt: new Date(context.now()).toISOString(),
+  });
 }
 
 /** DuckDB's messages begin with their class; anything else (a test's crash, a bug) passes as it is. */

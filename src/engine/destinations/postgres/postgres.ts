@@ -1,21 +1,15 @@
 /** Postgres as a destination: one schema a dataset, one connection a session, one transaction a package. */
 
-import { inflateSync } from "node:zlib";
 import type { RunContext } from "../../context.ts";
+import type { LoadPlan } from "../../load/plan.ts";
+import { LOADS_TABLE, STATE_TABLE, VERSION_TABLE } from "../../schema/tables.ts";
 import {
   type Dataset,
   type Dialect,
   POSTGRES_IDENTIFIER_BYTES_MAX,
   postgresDialect,
 } from "../../sql/dialect.ts";
-import {
-  LOADS_TABLE,
-  STATE_TABLE,
-  selectLoads,
-  selectState,
-  selectVersions,
-  VERSION_TABLE,
-} from "../../sql/metadata.ts";
+import { selectLoads, selectState, selectVersions, storedSchemaText } from "../../sql/metadata.ts";
 import type { Statement } from "../../sql/statement.ts";
 import type {
   CommitReport,
@@ -154,6 +148,13 @@ class PostgresSession implements DestinationSession {
     });
   }
 
+  async planPackage(work: PackageToCommit): Promise<LoadPlan> {
+    return this.exclusive((connection) => {
+      const { commit, context } = this.parts;
+      return new Commit(connection, this.parts, commit, context, work).preview();
+    });
+  }
+
   async commitPackage(work: PackageToCommit): Promise<CommitReport> {
     return this.exclusive((connection) => {
       const { commit, context } = this.parts;
@@ -177,7 +178,7 @@ class PostgresSession implements DestinationSession {
       inserted_at: String(row.inserted_at),
       schema_name: String(row.schema_name),
       version_hash: String(row.version_hash),
-      schema: schemaText(String(row.schema)),
+      schema: storedSchemaText(String(row.schema)),
     }));
   }
 
@@ -238,15 +239,5 @@ function jsonValue(value: string | null, type: string): unknown {
       return Number.isFinite(Number(value)) ? Number(value) : value;
     default:
       return value;
-  }
-}
-
-/** dlt packs a schema that is too long for a text column: base64 of zlib. JSON begins with a brace. */
-function schemaText(stored: string): string {
-  if (stored.startsWith("{")) return stored;
-  try {
-    return inflateSync(Buffer.from(stored, "base64")).toString("utf8");
-  } catch {
-    return stored;
   }
 }
