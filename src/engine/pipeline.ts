@@ -26,6 +26,7 @@ import { acquireLock, lockHolder } from "./package/lock.ts";
 import { type OpenPackage, PackageStore, type PendingPackage } from "./package/store.ts";
 import { newRunId, RunFolder } from "./package/trace.ts";
 import type { JobInfo, Manifest, SchemaChange } from "./package/types.ts";
+import { permissionFor } from "./permission.ts";
 import { type PreparedDrop, prepareDrop } from "./pipeline-drop.ts";
 import type {
   DropOptions,
@@ -321,6 +322,7 @@ export class Pipeline {
     command: string,
     work: (run: Run) => Promise<void>,
   ): Promise<RunReport> {
+    this.options.permit?.(permissionFor(command, options.refresh), `${command} on pipeline ${this.name}`);
     const started = Date.now();
     const runId = options.runId ?? newRunId(started);
     const mask = options.mask ?? ((value) => value);

@@ -21,7 +21,6 @@ import {
   renderTrace,
 } from "./cli-render.ts";
 import { EXIT, EXIT_CODES_HELP, exitCodeOfError, exitCodeOfRun } from "./exit-codes.ts";
-import { OPENABLE_MODES } from "./gates.ts";
 import { initWorkspace } from "./init.ts";
 import {
   failedPackages,
@@ -34,6 +33,7 @@ import {
 import { toJson } from "./run-protocol.ts";
 import { startRun } from "./runs.ts";
 import { schemasAsDdl } from "./schema-ddl.ts";
+import { type ServerFlags, withServerFlags } from "./server-flags.ts";
 import { VERSION } from "./version.ts";
 import { findWorkspace, type Workspace } from "./workspace.ts";
 
@@ -154,10 +154,13 @@ function program(answer: (make: () => Promise<Answer>) => Promise<void>): Comman
       answer(() => tool(name, input ?? "{}", options)),
     );
 
-  command(root, "mcp", "serve the tools to an AI agent over stdio", { json: false })
-    .option("--allow <modes>", "besides reading: run, write, destructive, separated by commas", modes)
-    .option("--require-human", "what destroys needs a person's yes; a token is not enough")
-    .action(serve);
+  withServerFlags(
+    command(root, "mcp", "serve the tools to an AI agent, over stdio or HTTP", { json: false }),
+  ).action(async (flags: ServerFlags) => {
+    // loaded only here: no other command needs the MCP SDK
+    const { serve } = await import("./serve.ts");
+    await serve(flags);
+  });
   return root;
 }
 
@@ -362,13 +365,6 @@ function names(text: string): string[] {
   return list;
 }
 
-function modes(text: string): string[] {
-  const list = names(text);
-  const unknown = list.filter((mode) => !OPENABLE_MODES.some((known) => known === mode));
-  if (unknown.length > 0) throw new InvalidArgumentError(`Allowed are ${OPENABLE_MODES.join(", ")}.`);
-  return list;
-}
-
 function positive(text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < 1)
@@ -391,17 +387,6 @@ async function usage(error: CommanderError, json: boolean): Promise<number> {
 /** Waits until the text is out: `process.exit` cuts what a pipe has not taken yet. */
 function print(stream: NodeJS.WriteStream, text: string): Promise<void> {
   return new Promise((resolve) => stream.write(`${text}\n`, () => resolve()));
-}
-
-interface McpOptionsOfCommand extends CommonOptions {
-  readonly allow?: readonly string[];
-  readonly requireHuman?: boolean;
-}
-
-async function serve({ workspace, allow = [], requireHuman }: McpOptionsOfCommand): Promise<void> {
-  // loaded only here: no other command needs the MCP SDK
-  const { serveStdio } = await import("./stdio.ts");
-  await serveStdio({ workspace, allow, requireHuman });
 }
 
 process.exitCode = await main(process.argv.slice(2));

@@ -14,6 +14,7 @@
  */
 
 import type { LogLevel, ProgressEvent } from "../engine/context.ts";
+import type { Permission } from "../engine/permission.ts";
 import type { RunReport } from "../engine/report.ts";
 
 export interface RunRequest {
@@ -24,6 +25,8 @@ export interface RunRequest {
   readonly resources?: readonly string[];
   readonly rowsMax?: number;
   readonly detached: boolean;
+  /** What the process may do with the pipeline; its own engine asks again. */
+  readonly allow: readonly Permission[];
 }
 
 export interface CancelRequest {

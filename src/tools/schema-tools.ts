@@ -2,8 +2,8 @@ import { z } from "zod";
 import { inspectSchema, type SchemaView, type TableView, tableOf } from "../engine/inspect/schema.ts";
 import { isSystemTable } from "../engine/schema/tables.ts";
 import { CURSOR, defineTool, FORMAT, limitOf, PIPELINE, READS } from "./define-tool.ts";
-import { offsetOf } from "./envelope.ts";
 import { inspectionOf } from "./inspection.ts";
+import { pageOf } from "./paging.ts";
 
 const COLUMN = z.object({
   name: z.string(),
@@ -58,12 +58,11 @@ export const getSchema = defineTool({
   async execute(input, { workspace, signal }) {
     const { store, read, dataset } = inspectionOf(workspace, input.pipeline, signal);
     const view = await inspectSchema(store, read, input);
-    const offset = offsetOf("get_schema", input);
     const tables =
       input.table === undefined
         ? view.tables.filter((table) => input.system_tables || !isSystemTable(table.name))
         : [tableOf(view, input.table)];
-    const shown = tables.slice(offset, offset + input.limit);
+    const { shown, page } = pageOf("get_schema", input, tables, (table) => table.name);
     const withColumns = input.table !== undefined || input.response_format === "detailed";
     const first = tables.find((table) => !isSystemTable(table.name));
     return {
@@ -97,7 +96,7 @@ export const getSchema = defineTool({
                   why: "look at some rows",
                 },
               ],
-      page: { offset, more: offset + shown.length < tables.length },
+      page,
     };
   },
 });

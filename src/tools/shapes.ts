@@ -98,6 +98,7 @@ export function runSummary(run: RunShape): string {
   const seconds = (run.duration_ms / 1000).toFixed(1);
   if (run.status === "running")
     return `Run ${run.run_id} of ${run.pipeline} is going on (${seconds} s so far).`;
-  const error = run.error === undefined ? "" : ` ${run.error.code}: ${run.error.message}`;
+  // Not the message: it may quote what came from outside, and a summary stands before the fence.
+  const error = run.error === undefined ? "" : ` ${run.error.code}: see error.`;
   return `Run ${run.run_id} of ${run.pipeline} ${run.status} after ${seconds} s, ${rows} committed.${error}`;
 }
