@@ -246,9 +246,9 @@ export function textOf(prompt: PromptDefinition, given: Given, tools: ReadonlySe
 
 function argumentSchema(name: string, argument: Argument, workspace: () => Workspace): z.ZodType {
   const text = z.string().max(2_000).describe(argument.description);
-  const schema = argument.optional ? text.optional() : text;
-  if (!isCompletable(name)) return schema;
-  return completable(schema, (typed, context) =>
-    complete(workspace(), name, typed ?? "", context?.arguments),
-  );
+  const completed = isCompletable(name)
+    ? completable(text, (typed, context) => complete(workspace(), name, typed, context?.arguments))
+    : text;
+  // outside of `completable`: the SDK looks for it inside of an optional
+  return argument.optional ? completed.optional() : completed;
 }

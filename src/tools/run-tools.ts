@@ -93,12 +93,14 @@ async function waitFor(run: KnownRun, seconds: number, context: ToolContext): Pr
     done = Math.max(done + 1, total);
     context.progress(done, `${event.step}: ${event.rows} rows of ${event.table}`);
   };
+  const timer = new AbortController();
   const onAbort = (): void => {
     if (!context.isShuttingDown()) run.handle.cancel();
+    // nobody waits for this answer, and a timer would keep the server from ending
+    timer.abort();
   };
   if (context.signal.aborted) onAbort();
   context.signal.addEventListener("abort", onAbort, { once: true });
-  const timer = new AbortController();
   try {
     const late = sleep(seconds * 1000, undefined, { signal: timer.signal }).catch(() => undefined);
     return await Promise.race([run.handle.done, late]);
