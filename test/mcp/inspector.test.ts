@@ -1,6 +1,9 @@
 /** The inspector's CLI, an MCP client of others, lists and calls every tool. */
 
 import { execFile } from "node:child_process";
+import { cpSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CATALOG } from "../../src/tools/catalog.ts";
@@ -9,20 +12,30 @@ import { type HttpServer, makeShop, startHttp } from "../support/mcp.ts";
 import { exampleInput } from "../support/tool-inputs.ts";
 import type { TestWorkspace } from "../support/workspace.ts";
 
-const INSPECTOR = fileURLToPath(
-  new URL("../../node_modules/@modelcontextprotocol/inspector-cli/build/cli.js", import.meta.url),
-);
+const MODULES = fileURLToPath(new URL("../../node_modules", import.meta.url));
 const ALLOW = ["--allow", "run,write,destructive"];
 
 let workspace: TestWorkspace;
 let http: HttpServer;
+let inspector: string;
 beforeAll(async () => {
   workspace = await makeShop();
+  inspector = mkdtempSync(join(tmpdir(), "loadwright-inspector-"));
+  // Published alone it looks for the package.json of the repository it was cut from: it gets one.
+  cpSync(join(MODULES, "@modelcontextprotocol/inspector-cli/build"), join(inspector, "cli/build"), {
+    recursive: true,
+  });
+  writeFileSync(
+    join(inspector, "package.json"),
+    '{ "name": "inspector", "version": "1.0.3", "type": "module" }',
+  );
+  symlinkSync(realpathSync(MODULES), join(inspector, "node_modules"));
   http = await startHttp(workspace.dir, ALLOW);
 });
 afterAll(async () => {
   await http.stop();
   workspace.remove();
+  rmSync(inspector, { recursive: true, force: true });
 });
 
 function inspect(transport: "stdio" | "http", ...args: string[]): Promise<Record<string, unknown>> {
@@ -33,7 +46,7 @@ function inspect(transport: "stdio" | "http", ...args: string[]): Promise<Record
   return new Promise((resolve, reject) => {
     execFile(
       process.execPath,
-      [INSPECTOR, "--cli", ...target, ...args],
+      [join(inspector, "cli/build/index.js"), ...target, ...args],
       { timeout: 55_000 },
       (error, stdout, stderr) => {
         try {
