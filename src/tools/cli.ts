@@ -90,7 +90,9 @@ export async function main(argv: readonly string[]): Promise<number> {
     exitCode = given.exitCode ?? EXIT.ok;
   };
   try {
-    await program(answer).parseAsync(argv, { from: "user" });
+    const root = program(answer);
+    await addWhatIsAsked(root, argv, answer);
+    await root.parseAsync(argv, { from: "user" });
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return usage(error, json);
@@ -154,6 +156,8 @@ function program(answer: (make: () => Promise<Answer>) => Promise<void>): Comman
       answer(() => tool(name, input ?? "{}", options)),
     );
 
+  root.addHelpText("after", "\nShell completion: loadwright completion bash|zsh|fish prints the script.");
+
   withServerFlags(
     command(root, "mcp", "serve the tools to an AI agent, over stdio or HTTP", { json: false }),
   ).action(async (flags: ServerFlags) => {
@@ -162,6 +166,26 @@ function program(answer: (make: () => Promise<Answer>) => Promise<void>): Comman
     await serve(flags);
   });
   return root;
+}
+
+/** The catalogue and its schemas take time to load: only for its commands, for help, and for completion. */
+async function addWhatIsAsked(
+  root: Command,
+  argv: readonly string[],
+  answer: (make: () => Promise<Answer>) => Promise<void>,
+): Promise<void> {
+  const [first] = argv;
+  if (root.commands.some((each) => each.name() === first)) return;
+  const [{ CATALOG }, { addToolCommands }] = await Promise.all([
+    import("./catalog.ts"),
+    import("./cli-commands.ts"),
+  ]);
+  addToolCommands(root, CATALOG, ({ name }, input, options) =>
+    answer(() => tool(name, JSON.stringify(input), options)),
+  );
+  if (first !== "completion" && first !== "complete") return;
+  const { addCompletion } = await import("./cli-completion.ts");
+  await addCompletion(root);
 }
 
 function command(
@@ -217,9 +241,11 @@ async function run(pipeline: string, options: RunOptionsOfCommand): Promise<Answ
 
 async function tool(name: string | undefined, input: string, options: ToolOptionsOfCommand): Promise<Answer> {
   // loaded only here: the catalogue brings the parsers of the guarded query
-  const [{ CATALOG }, { callTool, toolByName }] = await Promise.all([
+  const [{ CATALOG }, { callTool, toolByName }, { stepsAsCommands }, { renderAnswer }] = await Promise.all([
     import("./catalog.ts"),
     import("./cli-tools.ts"),
+    import("./cli-commands.ts"),
+    import("./cli-answer.ts"),
   ]);
   if (name === undefined) {
     const tools = CATALOG.map((each) => ({ name: each.name, mode: each.mode, title: each.title }));
@@ -239,7 +265,7 @@ async function tool(name: string | undefined, input: string, options: ToolOption
     ask: async (question) => options.yes === true || (await asked(question, { question }, options)),
   });
   const { summary, ...rest } = envelope;
-  return { ...rest, summary, text: toJson(envelope, 2) };
+  return { ...rest, summary, text: renderAnswer(envelope, stepsAsCommands(CATALOG, envelope.next_steps)) };
 }
 
 async function query(
