@@ -8,6 +8,9 @@ process.emitWarning = (warning, ...more) => {
   if ((type?.type ?? type) !== "ExperimentalWarning") emitWarning.call(process, warning, ...more);
 };
 
+// compiled code, and types that were stripped, are kept between starts
+require("node:module").enableCompileCache?.();
+
 module.exports = (entry) =>
   import(entry).catch((error) => {
     process.stderr.write(`${error?.stack ?? error}\n`);

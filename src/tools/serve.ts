@@ -7,10 +7,13 @@
  */
 
 import { type ErrorEnvelope, toEnvelope } from "../engine/errors.ts";
+import { keepQueryProcessReady } from "../engine/inspect/query.ts";
 import { createServer, type ServerParts } from "./server.ts";
 import type { ServerFlags } from "./server-flags.ts";
 import { VERSION } from "./version.ts";
 import { findWorkspace, type Workspace } from "./workspace.ts";
+
+const QUERY_PROCESS_AFTER_MS = 1_000;
 
 type Log = (
   level: "info" | "warn" | "error",
@@ -38,6 +41,8 @@ export async function serve(flags: ServerFlags): Promise<void> {
   };
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, stop);
   const close = await open(server, { workspace, flags, log, stop });
+  // once the client has its answers to the first requests, which should not wait for it
+  setTimeout(keepQueryProcessReady, QUERY_PROCESS_AFTER_MS).unref();
   await ended;
   await close();
 }

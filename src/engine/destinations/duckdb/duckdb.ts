@@ -29,7 +29,6 @@ import type {
   SchemaVersionRow,
   StoredStateRow,
 } from "../destination.ts";
-import { bulkLoad } from "./bulk-load.ts";
 import { duckdbError } from "./errors.ts";
 import { DuckdbInstances, type SharedInstance } from "./instances.ts";
 
@@ -367,11 +366,17 @@ class Commit {
         bytes,
         elapsedMs: this.context.now() - startedAt,
       });
-    const { rows } = await bulkLoad(this.connection, step.into, step.columns, step.files, {
-      signal: this.context.signal,
-      instance: this.instance,
-      onProgress: (loaded) => progress(loaded.rows),
-    });
+    const { rows } = await (await import("./bulk-load.ts")).bulkLoad(
+      this.connection,
+      step.into,
+      step.columns,
+      step.files,
+      {
+        signal: this.context.signal,
+        instance: this.instance,
+        onProgress: (loaded) => progress(loaded.rows),
+      },
+    );
     if (step.counts !== undefined) this.count(step.table, step.counts, rows);
   }
 
