@@ -42,9 +42,12 @@ export function tokensOf(value: unknown): number {
 /** A result as an envelope within the budget: the tool's list is cut first, then the longest lists and texts. */
 export function envelopeOf(
   tool: Tool,
-  input: Readonly<Record<string, unknown>>,
+  given: Readonly<Record<string, unknown>>,
   result: ToolResult<unknown>,
 ): Envelope {
+  // With its defaults, as the tool saw it: a cursor is checked against those.
+  const parsed = tool.input.safeParse(given);
+  const input = parsed.success ? parsed.data : given;
   const budget = TOKENS_MAX[input.response_format === "detailed" ? "detailed" : "concise"];
   const data = jsonCopy(result.data);
   const fence = tool.untrusted === true ? newFence() : undefined;

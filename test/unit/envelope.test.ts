@@ -14,7 +14,7 @@ const tool: Tool = {
   description: "",
   mode: "read",
   annotations: READS,
-  input: z.object({}),
+  input: z.looseObject({}),
   output: z.object({}),
   list: "things",
   run: () => Promise.reject(new Error("not called")),

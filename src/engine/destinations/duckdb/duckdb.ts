@@ -366,17 +366,13 @@ class Commit {
         bytes,
         elapsedMs: this.context.now() - startedAt,
       });
-    const { rows } = await (await import("./bulk-load.ts")).bulkLoad(
-      this.connection,
-      step.into,
-      step.columns,
-      step.files,
-      {
-        signal: this.context.signal,
-        instance: this.instance,
-        onProgress: (loaded) => progress(loaded.rows),
-      },
-    );
+    // loaded with its native library, which nothing needs before the first commit
+    const { bulkLoad } = await import("./bulk-load.ts");
+    const { rows } = await bulkLoad(this.connection, step.into, step.columns, step.files, {
+      signal: this.context.signal,
+      instance: this.instance,
+      onProgress: (loaded) => progress(loaded.rows),
+    });
     if (step.counts !== undefined) this.count(step.table, step.counts, rows);
   }
 
