@@ -153,7 +153,11 @@ function program(answer: (make: () => Promise<Answer>) => Promise<void>): Comman
   command(root, "tool [name] [input]", "the agent's tools: list them, or call one with JSON")
     .option("--yes", "confirm what the tool asks")
     .action((name: string | undefined, input: string | undefined, options: ToolOptionsOfCommand) =>
-      answer(() => tool(name, input ?? "{}", options)),
+      answer(async () => {
+        const { text, ...given } = await tool(name, input ?? "{}", options);
+        // JSON in, JSON out; the tool's own command draws tables
+        return { ...given, text: name === undefined ? text : toJson(given, 2) };
+      }),
     );
 
   root.addHelpText("after", "\nShell completion: loadwright completion bash|zsh|fish prints the script.");
