@@ -2,6 +2,7 @@
 
 import type { Limits, Log, ProgressEvent } from "./context.ts";
 import type { Destination } from "./destinations/destination.ts";
+import type { Permit } from "./permission.ts";
 import type { RefreshMode } from "./refresh.ts";
 import type { RunReport } from "./report.ts";
 import type { Contract, ContractMode } from "./schema/types.ts";
@@ -35,6 +36,8 @@ export interface PipelineOptions {
   readonly exportSchemaPath?: string;
   /** True: every Pipeline object begins anew, in a dataset with the time in its name. */
   readonly devMode?: boolean;
+  /** Asked before anything is changed; everything is permitted without it. */
+  readonly permit?: Permit;
 }
 
 export interface RunOptions {

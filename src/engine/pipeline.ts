@@ -35,6 +35,7 @@ import { acquireLock, lockHolder } from "./package/lock.ts";
 import { type OpenPackage, PackageStore, type PendingPackage } from "./package/store.ts";
 import { newRunId, RunFolder } from "./package/trace.ts";
 import type { JobInfo, Manifest, SchemaChange } from "./package/types.ts";
+import { permissionFor } from "./permission.ts";
 import { type PreparedDrop, prepareDrop } from "./pipeline-drop.ts";
 import type {
   DropOptions,
@@ -353,6 +354,7 @@ export class Pipeline {
     command: string,
     work: (run: Run) => Promise<void>,
   ): Promise<RunReport> {
+    this.options.permit?.(permissionFor(command, options.refresh), `${command} on pipeline ${this.name}`);
     if (options.dryRun) {
       throw new EngineError("CONFIG_INVALID", `There is no dry run of ${command}: only whole runs have one.`);
     }

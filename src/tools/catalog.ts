@@ -1,6 +1,7 @@
 /** All tools, in the order in which they are listed. */
 
 import type { Tool } from "./define-tool.ts";
+import { listRunsTool } from "./list-runs.ts";
 import { dropPendingPackages, queryLoads } from "./load-tools.ts";
 import { queryData } from "./query-tools.ts";
 import { cancelRunTool, getRunTool, runPipeline } from "./run-tools.ts";
@@ -13,6 +14,7 @@ export const CATALOG: readonly Tool[] = [
   getWorkspace,
   runPipeline,
   getRunTool,
+  listRunsTool,
   cancelRunTool,
   queryLoads,
   inspectStateTool,

@@ -292,7 +292,7 @@ export function renderRows({ columns, rows }: QueriedRows, summary: string): str
   )}\n${summary}`;
 }
 
-function table(
+export function table(
   head: readonly string[],
   rows: readonly (readonly string[])[],
   right: readonly number[] = [],

@@ -21,7 +21,6 @@ import {
   renderTrace,
 } from "./cli-render.ts";
 import { EXIT, EXIT_CODES_HELP, exitCodeOfError, exitCodeOfRun } from "./exit-codes.ts";
-import { OPENABLE_MODES } from "./gates.ts";
 import { initWorkspace } from "./init.ts";
 import {
   failedPackages,
@@ -34,6 +33,7 @@ import {
 import { toJson } from "./run-protocol.ts";
 import { startRun } from "./runs.ts";
 import { importSchemaFile, printSchemas, SCHEMA_FORMATS, type SchemaFormat } from "./schema-documents.ts";
+import { type ServerFlags, withServerFlags } from "./server-flags.ts";
 import { VERSION } from "./version.ts";
 import { findWorkspace, type Workspace } from "./workspace.ts";
 
@@ -93,7 +93,9 @@ export async function main(argv: readonly string[]): Promise<number> {
     exitCode = given.exitCode ?? EXIT.ok;
   };
   try {
-    await program(answer).parseAsync(argv, { from: "user" });
+    const root = program(answer);
+    await addWhatIsAsked(root, argv, answer);
+    await root.parseAsync(argv, { from: "user" });
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return usage(error, json);
@@ -156,14 +158,43 @@ function program(answer: (make: () => Promise<Answer>) => Promise<void>): Comman
   command(root, "tool [name] [input]", "the agent's tools: list them, or call one with JSON")
     .option("--yes", "confirm what the tool asks")
     .action((name: string | undefined, input: string | undefined, options: ToolOptionsOfCommand) =>
-      answer(() => tool(name, input ?? "{}", options)),
+      answer(async () => {
+        const { text, ...given } = await tool(name, input ?? "{}", options);
+        // JSON in, JSON out; the tool's own command draws tables
+        return { ...given, text: name === undefined ? text : toJson(given, 2) };
+      }),
     );
 
-  command(root, "mcp", "serve the tools to an AI agent over stdio", { json: false })
-    .option("--allow <modes>", "besides reading: run, write, destructive, separated by commas", modes)
-    .option("--require-human", "what destroys needs a person's yes; a token is not enough")
-    .action(serve);
+  root.addHelpText("after", "\nShell completion: loadwright completion bash|zsh|fish prints the script.");
+
+  withServerFlags(
+    command(root, "mcp", "serve the tools to an AI agent, over stdio or HTTP", { json: false }),
+  ).action(async (flags: ServerFlags) => {
+    // loaded only here: no other command needs the MCP SDK
+    const { serve } = await import("./serve.ts");
+    await serve(flags);
+  });
   return root;
+}
+
+/** The catalogue and its schemas take time to load: only for its commands, for help, and for completion. */
+async function addWhatIsAsked(
+  root: Command,
+  argv: readonly string[],
+  answer: (make: () => Promise<Answer>) => Promise<void>,
+): Promise<void> {
+  const [first] = argv;
+  if (root.commands.some((each) => each.name() === first)) return;
+  const [{ CATALOG }, { addToolCommands }] = await Promise.all([
+    import("./catalog.ts"),
+    import("./cli-commands.ts"),
+  ]);
+  addToolCommands(root, CATALOG, ({ name }, input, options) =>
+    answer(() => tool(name, JSON.stringify(input), options)),
+  );
+  if (first !== "completion" && first !== "complete") return;
+  const { addCompletion } = await import("./cli-completion.ts");
+  await addCompletion(root);
 }
 
 function command(
@@ -224,9 +255,11 @@ async function run(pipeline: string, options: RunOptionsOfCommand): Promise<Answ
 
 async function tool(name: string | undefined, input: string, options: ToolOptionsOfCommand): Promise<Answer> {
   // loaded only here: the catalogue brings the parsers of the guarded query
-  const [{ CATALOG }, { callTool, toolByName }] = await Promise.all([
+  const [{ CATALOG }, { callTool, toolByName }, { stepsAsCommands }, { renderAnswer }] = await Promise.all([
     import("./catalog.ts"),
     import("./cli-tools.ts"),
+    import("./cli-commands.ts"),
+    import("./cli-answer.ts"),
   ]);
   if (name === undefined) {
     const tools = CATALOG.map((each) => ({ name: each.name, mode: each.mode, title: each.title }));
@@ -246,7 +279,7 @@ async function tool(name: string | undefined, input: string, options: ToolOption
     ask: async (question) => options.yes === true || (await asked(question, { question }, options)),
   });
   const { summary, ...rest } = envelope;
-  return { ...rest, summary, text: toJson(envelope, 2) };
+  return { ...rest, summary, text: renderAnswer(envelope, stepsAsCommands(CATALOG, envelope.next_steps)) };
 }
 
 async function query(
@@ -378,13 +411,6 @@ function names(text: string): string[] {
   return list;
 }
 
-function modes(text: string): string[] {
-  const list = names(text);
-  const unknown = list.filter((mode) => !OPENABLE_MODES.some((known) => known === mode));
-  if (unknown.length > 0) throw new InvalidArgumentError(`Allowed are ${OPENABLE_MODES.join(", ")}.`);
-  return list;
-}
-
 function positive(text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < 1)
@@ -407,17 +433,6 @@ async function usage(error: CommanderError, json: boolean): Promise<number> {
 /** Waits until the text is out: `process.exit` cuts what a pipe has not taken yet. */
 function print(stream: NodeJS.WriteStream, text: string): Promise<void> {
   return new Promise((resolve) => stream.write(`${text}\n`, () => resolve()));
-}
-
-interface McpOptionsOfCommand extends CommonOptions {
-  readonly allow?: readonly string[];
-  readonly requireHuman?: boolean;
-}
-
-async function serve({ workspace, allow = [], requireHuman }: McpOptionsOfCommand): Promise<void> {
-  // loaded only here: no other command needs the MCP SDK
-  const { serveStdio } = await import("./stdio.ts");
-  await serveStdio({ workspace, allow, requireHuman });
 }
 
 process.exitCode = await main(process.argv.slice(2));

@@ -2,7 +2,6 @@ import { z } from "zod";
 import { queryReadOnly } from "../engine/inspect/query.ts";
 import { defineTool, FORMAT, PIPELINE, READS } from "./define-tool.ts";
 import { duckdbFileOf, inspectionOf } from "./inspection.ts";
-import { newFence } from "./untrusted.ts";
 
 const PARAMETER = z.union([z.string(), z.number(), z.boolean(), z.null()]);
 
@@ -31,12 +30,10 @@ export const queryData = defineTool({
     timeout_s: z.number().min(0.1).max(120).default(30),
     response_format: FORMAT,
   }),
+  untrusted: true,
   output: z.object({
-    notice: z.string(),
-    fence_open: z.string(),
     columns: z.array(z.object({ name: z.string(), type: z.string() })),
     rows: z.array(z.array(z.unknown())),
-    fence_close: z.string(),
     rows_read: z.number(),
     cells_cut: z.number(),
     duration_ms: z.number(),
@@ -53,7 +50,6 @@ export const queryData = defineTool({
       cellCharsMax: input.response_format === "concise" ? 500 : 4000,
       signal,
     });
-    const fence = newFence();
     return {
       summary:
         `${result.rows.length} rows, ${result.columns.length} columns in ${result.duration_ms} ms.` +
@@ -61,11 +57,8 @@ export const queryData = defineTool({
           ? ` More rows were there; reading stopped at ${result.truncated_by === "rows" ? `limit ${input.limit}` : "the size of a reply"}.`
           : ""),
       data: {
-        notice: fence.notice,
-        fence_open: fence.open,
         columns: result.columns.map((column) => ({ ...column })),
         rows: result.rows.map((row) => [...row]),
-        fence_close: fence.close,
         rows_read: result.rows.length,
         cells_cut: result.cells_cut,
         duration_ms: result.duration_ms,

@@ -6,6 +6,7 @@ import { RunFolder } from "../engine/package/trace.ts";
 import type { RunReport } from "../engine/report.ts";
 import { resolveLoadwrightToThisPackage } from "../sources/resolve-loadwright.ts";
 import { capturePrints } from "./capture-prints.ts";
+import { Gates } from "./gates.ts";
 import {
   type ChildMessage,
   decode,
@@ -80,7 +81,12 @@ async function main(request: RunRequest): Promise<void> {
   process.on("uncaughtException", escaped).on("unhandledRejection", escaped);
 
   try {
-    const workspace = findWorkspace(request.workspaceDir, request.workspaceDir);
+    const gates = new Gates(request.allow);
+    const workspace = findWorkspace(request.workspaceDir, request.workspaceDir).reopened((mode, what) =>
+      gates.require(mode, what),
+    );
+    // before the source's code can print or throw anything
+    secrets = workspace.secrets(request.pipeline);
     const folder = new RunFolder(workspace.pipelineDir(request.pipeline));
     runs = folder;
     // the engine writes its own events to the run's log; they only have to be passed on

@@ -14,6 +14,7 @@
  */
 
 import type { LogLevel, ProgressEvent } from "../engine/context.ts";
+import type { Permission } from "../engine/permission.ts";
 import type { RunReport } from "../engine/report.ts";
 
 export interface RunRequest {
@@ -25,6 +26,8 @@ export interface RunRequest {
   readonly rowsMax?: number;
   readonly dryRun?: boolean;
   readonly detached: boolean;
+  /** What the process may do with the pipeline; its own engine asks again. */
+  readonly allow: readonly Permission[];
 }
 
 export interface CancelRequest {

@@ -3,7 +3,7 @@
 import type { ErrorEnvelope } from "../engine/errors.ts";
 import { EngineError, toEnvelope } from "../engine/errors.ts";
 import type { RunReport } from "../engine/report.ts";
-import { maskedCell } from "./untrusted.ts";
+import { maskedCell } from "./masked-cell.ts";
 
 export interface Ended {
   readonly status: "failed" | "cancelled";

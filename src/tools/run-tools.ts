@@ -7,6 +7,7 @@ import { EngineError } from "../engine/errors.ts";
 import { RunFolder } from "../engine/package/trace.ts";
 import type { RunReport } from "../engine/report.ts";
 import { defineTool, FORMAT, type NextStep, PIPELINE, READS, type ToolContext } from "./define-tool.ts";
+import { inspectionOf, rowsTotal } from "./inspection.ts";
 import type { KnownRun } from "./run-book.ts";
 import { cancelRun, getRun } from "./runs.ts";
 import { RUN, type RunShape, runShape, runSummary } from "./shapes.ts";
@@ -58,18 +59,23 @@ export const runPipeline = defineTool({
     response_format: FORMAT,
   }),
   output: RUN,
+  untrusted: true,
   async execute(input, context) {
-    const { run, repeated } = context.runs.start(context.workspace, {
+    const { runId, repeated } = await context.runs.start(context.workspace, {
       pipeline: input.pipeline,
       resources: input.resources,
       rowsMax: input.rows_max,
       dryRun: input.dry_run || undefined,
       idempotencyKey: input.idempotency_key,
     });
-    const report = await waitFor(run, input.wait_s, context);
+    const run = context.runs.get(runId);
+    const report =
+      run === undefined
+        ? await settled(runId, input.wait_s, input.pipeline, context)
+        : await waitFor(run, input.wait_s, context);
     const shape =
       report === undefined
-        ? goingOn(run, input.pipeline)
+        ? goingOn(runId, input.pipeline)
         : runShape(report, input.response_format === "detailed");
     return {
       summary: `${repeated ? "Same run as before. " : ""}${runSummary(shape)}`,
@@ -92,12 +98,14 @@ async function waitFor(run: KnownRun, seconds: number, context: ToolContext): Pr
     done = Math.max(done + 1, total);
     context.progress(done, `${event.step}: ${event.rows} rows of ${event.table}`);
   };
+  const timer = new AbortController();
   const onAbort = (): void => {
     if (!context.isShuttingDown()) run.handle.cancel();
+    // nobody waits for this answer, and a timer would keep the server from ending
+    timer.abort();
   };
   if (context.signal.aborted) onAbort();
   context.signal.addEventListener("abort", onAbort, { once: true });
-  const timer = new AbortController();
   try {
     const late = sleep(seconds * 1000, undefined, { signal: timer.signal }).catch(() => undefined);
     return await Promise.race([run.handle.done, late]);
@@ -108,10 +116,10 @@ async function waitFor(run: KnownRun, seconds: number, context: ToolContext): Pr
   }
 }
 
-function goingOn(run: KnownRun, pipeline: string): RunShape {
-  const started = startOf(run.handle.runId);
+function goingOn(runId: string, pipeline: string): RunShape {
+  const started = startOf(runId);
   return {
-    run_id: run.handle.runId,
+    run_id: runId,
     pipeline,
     status: "running",
     started_at: started.toISOString(),
@@ -179,6 +187,7 @@ export const getRunTool = defineTool({
     run: RUN,
     log: z.array(z.record(z.string(), z.unknown())),
   }),
+  untrusted: true,
   async execute(input, context) {
     const { workspace } = context;
     if (input.run_id === undefined && input.pipeline === undefined) {
@@ -257,18 +266,55 @@ export const cancelRunTool = defineTool({
   name: "cancel_run",
   title: "Cancel a run",
   description:
-    "Asks a run to stop, and ends its process when it does not within ten seconds. What was committed stays; " +
-    "the next run takes up what is pending and fetches the rest again. A run that has ended is answered as it is.",
+    "Stops a run. graceful asks it and ends its process when it does not stop within ten seconds; abort ends the " +
+    "process at once. Either way what was committed stays, whole packages only, and the answer tells what that is; " +
+    "the next run_pipeline takes up what is pending and fetches the rest again. A run that has ended is answered " +
+    "as it is.",
   mode: "run",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
-  input: z.strictObject({ run_id: RUN_ID, response_format: FORMAT }),
-  output: RUN,
-  async execute(input, { workspace, gates, runs }) {
-    gates.require("run", "Cancelling a run");
+  input: z.strictObject({
+    run_id: RUN_ID,
+    mode: z
+      .enum(["graceful", "abort"])
+      .default("graceful")
+      .describe("abort: without a chance to finish a step"),
+    response_format: FORMAT,
+  }),
+  output: z.object({
+    run: RUN,
+    committed: z
+      .object({ packages: z.array(z.string()), rows: z.number() })
+      .describe("Safe at the destination"),
+    pending: z.array(z.string()).describe("Load ids that the next run loads first"),
+  }),
+  untrusted: true,
+  async execute(input, { workspace, runs }) {
+    workspace.permit("run", "Cancelling a run");
+    const abort = input.mode === "abort";
     const known = runs.get(input.run_id);
-    if (known !== undefined && known.report === undefined) known.handle.cancel();
-    const report = known === undefined ? await cancelRun(workspace, input.run_id) : await known.handle.done;
+    if (known !== undefined && known.report === undefined) {
+      if (abort) known.handle.kill();
+      else known.handle.cancel();
+    }
+    const report =
+      known === undefined
+        ? await cancelRun(workspace, input.run_id, abort ? { graceMs: 0 } : {})
+        : await known.handle.done;
     const shape = runShape(report, input.response_format === "detailed");
-    return { summary: runSummary(shape), data: shape, next_steps: nextStepsOf(shape) };
+    // A process that was killed may have committed after its last report: the packages on disk know.
+    const { store } = inspectionOf(workspace, report.pipeline_name);
+    const pending = (await store.pendingPackages()).map((each) => each.load_id);
+    const loaded = shape.packages.filter((each) => each.status === "loaded");
+    const committed = {
+      packages: loaded.map((each) => each.load_id),
+      rows: loaded.reduce((sum, each) => sum + rowsTotal(each.rows), 0),
+    };
+    return {
+      summary:
+        `${runSummary(shape)} Safely committed: ${committed.packages.length} packages, ${committed.rows} rows; ` +
+        `${pending.length} packages pending.`,
+      data: { run: shape, committed, pending },
+      next_steps: nextStepsOf(shape),
+    };
   },
 });

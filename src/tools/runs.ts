@@ -7,8 +7,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { EngineError } from "../engine/errors.ts";
 import { newRunId, RunFolder } from "../engine/package/trace.ts";
+import type { Permission } from "../engine/permission.ts";
 import type { RunReport } from "../engine/report.ts";
 import { EventQueue } from "./event-queue.ts";
+import { OPENABLE_MODES } from "./gates.ts";
 import {
   type ChildMessage,
   decode,
@@ -36,6 +38,8 @@ export interface StartOptions {
   readonly detached?: boolean;
   /** How long a cancelled run may take to end before it is killed. */
   readonly cancelGraceMs?: number;
+  /** Another id than a new one. */
+  readonly runId?: string;
   /** Another program than the run's own; for tests. */
   readonly childFile?: string;
 }
@@ -55,7 +59,7 @@ export interface RunHandle {
 /** Starts a run of a pipeline in a process of its own. Errors: PIPELINE_NOT_FOUND; all others are in the report. */
 export function startRun(workspace: Workspace, pipeline: string, options: StartOptions = {}): RunHandle {
   const started = Date.now();
-  const runId = newRunId(started);
+  const runId = options.runId ?? newRunId(started);
   const runs = new RunFolder(workspace.pipelineDir(pipeline));
   const runDir = join(runs.dir, runId);
   const outputPath = join(runDir, OUTPUT_FILE);
@@ -100,6 +104,7 @@ export function startRun(workspace: Workspace, pipeline: string, options: StartO
     rowsMax: options.rowsMax,
     dryRun: options.dryRun,
     detached,
+    allow: OPENABLE_MODES.filter((mode) => permitted(workspace, mode)),
   });
 
   const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null; error?: Error }>(
@@ -165,6 +170,15 @@ export function startRun(workspace: Workspace, pipeline: string, options: StartO
       child.kill("SIGKILL");
     },
   };
+}
+
+function permitted(workspace: Workspace, mode: Permission): boolean {
+  try {
+    workspace.permit(mode, "A run");
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The report of a run from its trace; a run whose process is gone is reported as failed. RUN_NOT_FOUND. */

@@ -6,9 +6,9 @@ import { didYouMean } from "../engine/nearest.ts";
 import type { PackageStore } from "../engine/package/store.ts";
 import { CHANGE_KINDS } from "../engine/schema/diff.ts";
 import { CURSOR, defineTool, FORMAT, limitOf, type NextStep, PIPELINE, READS } from "./define-tool.ts";
-import { offsetOf } from "./envelope.ts";
 import { type Inspection, inspectionOf } from "./inspection.ts";
-import { maskedCell, newFence } from "./untrusted.ts";
+import { maskedCell } from "./masked-cell.ts";
+import { offsetOf } from "./paging.ts";
 
 const CHANGE = z.object({
   kind: z.enum(CHANGE_KINDS),
@@ -42,6 +42,7 @@ export const diffSchemaTool = defineTool({
     "be live, to compare the database as it is. get_schema shows the schema itself, query_loads the loads.",
   mode: "read",
   annotations: READS,
+  untrusted: true,
   input: z.strictObject({
     pipeline: PIPELINE,
     table: z.string().min(1).optional().describe("Only changes of this table"),
@@ -71,10 +72,7 @@ export const diffSchemaTool = defineTool({
     changes_total: z.number(),
     breaking_total: z.number(),
     changes: z.array(CHANGE),
-    notice: z.string().optional(),
-    fence_open: z.string().optional(),
     examples: z.array(z.string()).optional(),
-    fence_close: z.string().optional(),
   }),
   list: "changes",
   async execute(input, { workspace, signal }) {
@@ -85,7 +83,6 @@ export const diffSchemaTool = defineTool({
     const offset = offsetOf("diff_schema", input);
     const page = history.changes.slice(offset, offset + input.limit);
     const examples = input.examples ? await examplesOf(inspection, history, page) : new Map<number, string>();
-    const fence = newFence();
     const values: string[] = [];
     const runs = await runIds(store);
     const changes = page.map((change, index): Shape => {
@@ -112,9 +109,7 @@ export const diffSchemaTool = defineTool({
         changes_total: history.changes.length,
         breaking_total: history.changes.filter(({ breaking }) => breaking).length,
         changes,
-        ...(values.length === 0
-          ? {}
-          : { notice: fence.notice, fence_open: fence.open, examples: values, fence_close: fence.close }),
+        ...(values.length === 0 ? {} : { examples: values }),
       },
       next_steps: nextSteps(input.pipeline, page),
       page: { offset, more: offset + page.length < history.changes.length },

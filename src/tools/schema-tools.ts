@@ -4,8 +4,8 @@ import type { HistoryDestination } from "../engine/inspect/schema-history.ts";
 import { isSystemTable } from "../engine/schema/tables.ts";
 import type { Schema } from "../engine/schema/types.ts";
 import { CURSOR, defineTool, FORMAT, limitOf, PIPELINE, READS } from "./define-tool.ts";
-import { offsetOf } from "./envelope.ts";
 import { inspectionOf } from "./inspection.ts";
+import { pageOf } from "./paging.ts";
 import { SCHEMA_FORMATS, type SchemaFormat, schemaDocument } from "./schema-documents.ts";
 
 const COLUMN = z.object({
@@ -71,25 +71,24 @@ export const getSchema = defineTool({
   }),
   list: "tables",
   async execute(input, { workspace, signal }) {
-    const { store, destination, dataset } = inspectionOf(workspace, input.pipeline, signal);
+    const { store, destination, read, dataset } = inspectionOf(workspace, input.pipeline, signal);
     const found = await findSchema(store, destination, input);
     const view = viewOf(found);
-    const offset = offsetOf("get_schema", input);
     const tables =
       input.table === undefined
         ? view.tables.filter((table) => input.system_tables || !isSystemTable(table.name))
         : [tableOf(view, input.table)];
-    const page = tables.slice(offset, offset + input.limit);
+    const { shown: paged, page } = pageOf("get_schema", input, tables, (table) => table.name);
     const written =
       input.format === "tables"
         ? undefined
-        : documentOf(found.schema, page, {
+        : documentOf(found.schema, paged, {
             format: input.format,
             place: destination,
-            whole: page.length === view.tables.length,
+            whole: paged.length === view.tables.length,
             chars: DOCUMENT_CHARS[input.response_format],
           });
-    const shown = written?.tables ?? page;
+    const shown = written?.tables ?? paged;
     const withColumns =
       written === undefined && (input.table !== undefined || input.response_format === "detailed");
     const first = tables.find((table) => !isSystemTable(table.name));
@@ -125,7 +124,7 @@ export const getSchema = defineTool({
                   why: "look at some rows",
                 },
               ],
-      page: { offset, more: offset + shown.length < tables.length },
+      page,
     };
   },
 });

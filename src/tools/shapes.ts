@@ -5,7 +5,6 @@ import type { ErrorEnvelope } from "../engine/errors.ts";
 import type { DryRunPlan, RunReport } from "../engine/report.ts";
 import { rowsTotal } from "./inspection.ts";
 import { isOwnTable } from "./pipeline-info.ts";
-import { newFence } from "./untrusted.ts";
 
 export const ROWS = z.record(z.string(), z.number()).describe("Rows per table");
 
@@ -76,10 +75,7 @@ export const RUN = z.object({
         z.object({ resource: z.string(), path: z.string(), before: z.unknown(), after: z.unknown() }),
       ),
       ddl: z.array(z.object({ kind: z.string(), table: z.string(), sql: z.string() })),
-      notice: z.string().optional(),
-      fence_open: z.string().optional(),
       samples: z.record(z.string(), z.array(z.record(z.string(), z.unknown()))).optional(),
-      fence_close: z.string().optional(),
     })
     .optional(),
   warnings: z.array(z.string()),
@@ -134,7 +130,6 @@ export function runShape(report: RunReport, detailed: boolean): RunShape {
 }
 
 function dryRunShape(report: RunReport, plan: DryRunPlan): RunShape["dry_run"] {
-  const fence = newFence();
   const rejected: Record<string, { rows: number; values: number }> = {};
   for (const { rejected: ofPackage } of report.packages) {
     for (const [table, { rows, values }] of Object.entries(ofPackage ?? {})) {
@@ -153,14 +148,11 @@ function dryRunShape(report: RunReport, plan: DryRunPlan): RunShape["dry_run"] {
     ...(plan.samples === undefined
       ? {}
       : {
-          notice: fence.notice,
-          fence_open: fence.open,
           samples: Object.fromEntries(
             Object.entries(plan.samples)
               .filter(([table]) => !isOwnTable(table))
               .map(([table, rows]) => [table, rows.map((row) => ({ ...row }))]),
           ),
-          fence_close: fence.close,
         }),
   };
 }
@@ -182,6 +174,7 @@ export function runSummary(run: RunShape): string {
       `${changes.length} schema changes would be loaded. Nothing was written.`
     );
   }
-  const error = run.error === undefined ? "" : ` ${run.error.code}: ${run.error.message}`;
+  // Not the message: it may quote what came from outside, and a summary stands before the fence.
+  const error = run.error === undefined ? "" : ` ${run.error.code}: see error.`;
   return `Run ${run.run_id} of ${run.pipeline} ${run.status} after ${seconds} s, ${rows} committed.${error}`;
 }

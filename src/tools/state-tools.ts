@@ -54,6 +54,7 @@ export const inspectStateTool = defineTool({
     destination_changes: z.array(DIFFERENCE),
     value: z.unknown().optional().describe("What is at `path`"),
   }),
+  untrusted: true,
   async execute(input, { workspace, signal }) {
     const { store, read } = inspectionOf(workspace, input.pipeline, signal);
     const view = await inspectState(store, read, input.pipeline);

@@ -3,7 +3,7 @@
  * runs a user's code; that happens in the child process of a run.
  */
 
-import { existsSync, readFileSync, realpathSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import type { Limits } from "../engine/context.ts";
 import type { Destination } from "../engine/destinations/destination.ts";
@@ -12,6 +12,7 @@ import type { PostgresOptions } from "../engine/destinations/postgres/postgres.t
 import { EngineError } from "../engine/errors.ts";
 import type { Source } from "../engine/extract/resource.ts";
 import { didYouMean } from "../engine/nearest.ts";
+import type { Permit } from "../engine/permission.ts";
 import { Pipeline } from "../engine/pipeline.ts";
 import { namingByName } from "../engine/schema/naming.ts";
 import { type Dataset, type Dialect, duckdbDialect, postgresDialect } from "../engine/sql/dialect.ts";
@@ -56,9 +57,24 @@ export class Workspace {
   readonly dir: string;
   readonly config: WorkspaceConfig;
 
-  constructor(dir: string) {
+  /** Handed to every pipeline that is opened: the engine asks it before it changes anything. */
+  readonly permit: Permit;
+
+  constructor(dir: string, permit: Permit = () => {}) {
     this.dir = realpathSync(dir);
+    this.permit = permit;
     this.config = parseConfig(readFileSync(join(this.dir, CONFIG_FILE), "utf8"), join(this.dir, CONFIG_FILE));
+  }
+
+  /** The same folder, read anew: loadwright.toml may have changed. Errors: CONFIG_INVALID. */
+  reopened(permit: Permit = this.permit): Workspace {
+    return new Workspace(this.dir, permit);
+  }
+
+  /** Another one when loadwright.toml was written again. */
+  configStamp(): string {
+    const stat = statSync(join(this.dir, CONFIG_FILE), { throwIfNoEntry: false });
+    return stat === undefined ? "absent" : `${stat.ino} ${stat.size} ${stat.mtimeMs}`;
   }
 
   pipelineNames(): string[] {
@@ -93,7 +109,12 @@ export class Workspace {
   }
 
   secrets(pipelineName?: string): Secrets {
-    return new Secrets({ workspaceDir: this.dir, pipelineName });
+    return new Secrets({ workspaceDir: this.dir, pipelineName, configs: this.#sourceConfigs() });
+  }
+
+  /** A secret that somebody wrote into loadwright.toml is not shown either. */
+  #sourceConfigs(): unknown[] {
+    return [...this.config.pipelines.values()].map((pipeline) => pipeline.config);
   }
 
   /** The destination of a pipeline, not opened. */
@@ -153,6 +174,7 @@ export class Workspace {
       naming: config.naming,
       importSchemaPath: config.import_schema_path && this.inside(config.import_schema_path),
       exportSchemaPath: config.export_schema_path && this.inside(config.export_schema_path),
+      permit: this.permit,
     });
     return {
       config,

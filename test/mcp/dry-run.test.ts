@@ -43,7 +43,7 @@ it("run_pipeline with dry_run tells rows, DDL, cursors and fenced samples, and m
   expect(plan.schema_changes).toContainEqual(
     expect.objectContaining({ kind: "table_added", table: "orders" }),
   );
-  expect(String(plan.fence_close)).toBe(String(plan.fence_open).replace("<", "</"));
+  expect(answer.fence_close).toBe(String(answer.fence_open).replace("<", "</"));
   expect(plan.samples).toEqual({
     orders: [
       { id: 1, note: "hello", password: "[looks like a secret]" },

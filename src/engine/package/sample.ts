@@ -1,6 +1,5 @@
 /** The first rows of normalized jobs, cut to what a person looks at. */
 
-import { DuckDBInstance } from "@duckdb/node-api";
 import { dumpBlocks } from "./block-format.ts";
 import { parseJobName } from "./job-name.ts";
 
@@ -26,6 +25,8 @@ export async function sampleRows(files: readonly string[], rowsMax: number): Pro
 
 /** The rows as `dumpBlocks` shows those of blocks; bytes as their number. */
 async function* parquetRows(file: string, rowsMax: number): AsyncGenerator<Record<string, unknown>> {
+  // loaded only when asked for: most processes need no samples
+  const { DuckDBInstance } = await import("@duckdb/node-api");
   const instance = await DuckDBInstance.create(":memory:");
   const connection = await instance.connect();
   try {

@@ -5,7 +5,7 @@
  *     insert into target (…) select cast(…), … from read_parquet([…], union_by_name = true)
  */
 
-import { type DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
+import type { DuckDBConnection } from "@duckdb/node-api";
 import { EngineError } from "../../errors.ts";
 import type { LoadColumn } from "../../sql/statement.ts";
 
@@ -150,6 +150,7 @@ async function columnRefused(
   columns: readonly LoadColumn[],
   files: readonly string[],
 ): Promise<LoadColumn | undefined> {
+  const { DuckDBInstance } = await import("@duckdb/node-api");
   const instance = await DuckDBInstance.create(":memory:");
   const connection = await instance.connect();
   try {
