@@ -3,7 +3,8 @@
 import { existsSync } from "node:fs";
 import { defaultContext } from "../engine/context.ts";
 import { postgresReader } from "../engine/destinations/postgres/reader.ts";
-import { EngineError } from "../engine/errors.ts";
+import { queryPostgres } from "../engine/inspect/postgres-query.ts";
+import { type QueryOptions, queryReadOnly, type ReadOnlyResult } from "../engine/inspect/query.ts";
 import { duckdbReader, type ReadQuery } from "../engine/inspect/reader.ts";
 import { PackageStore } from "../engine/package/store.ts";
 import type { PipelineConfig } from "./config.ts";
@@ -16,6 +17,7 @@ export interface Inspection {
   /** Of DuckDB; a Postgres database has none. */
   readonly databasePath: string | undefined;
   readonly dataset: string;
+  readonly kind: "duckdb" | "postgres";
   /** A Postgres database is not asked for this: it counts as there. */
   readonly databaseExists: boolean;
 }
@@ -28,7 +30,7 @@ export function inspectionOf(workspace: Workspace, pipeline: string, signal?: Ab
   if (workspace.destinationType(pipeline) === "postgres") {
     const context = defaultContext(signal === undefined ? {} : { signal });
     const read = postgresReader(() => workspace.postgresOptions(pipeline), dataset, context);
-    return { config, store, read, databasePath: undefined, dataset, databaseExists: true };
+    return { config, store, read, databasePath: undefined, dataset, kind: "postgres", databaseExists: true };
   }
   const databasePath = workspace.databasePath(config);
   return {
@@ -37,21 +39,33 @@ export function inspectionOf(workspace: Workspace, pipeline: string, signal?: Ab
     read: duckdbReader(databasePath, dataset, signal),
     databasePath,
     dataset,
+    kind: "duckdb",
     databaseExists: existsSync(databasePath),
   };
 }
 
-/** The DuckDB file of a pipeline, for what only reads DuckDB. Errors: NOT_ALLOWED. */
-export function duckdbFileOf({ config, databasePath }: Inspection): string {
-  if (databasePath !== undefined) return databasePath;
-  throw new EngineError(
-    "NOT_ALLOWED",
-    `Pipeline ${config.name} loads into Postgres, and queries are answered on DuckDB only.`,
-    {
-      hint: "Query the database with its own client, with a role that may only read.",
-      details: { pipeline: config.name },
-    },
-  );
+/**
+ * One statement of somebody else's, behind the guard of its engine. Bare names mean the pipeline's dataset; on
+ * Postgres the datasets of the other pipelines there can be read as well, and nothing else.
+ */
+export async function queryGuarded(
+  workspace: Workspace,
+  pipeline: string,
+  sql: string,
+  options: QueryOptions,
+): Promise<ReadOnlyResult> {
+  const { databasePath, dataset, config } = inspectionOf(workspace, pipeline);
+  if (databasePath !== undefined) return queryReadOnly({ path: databasePath, dataset }, sql, options);
+  const beside = workspace
+    .pipelineNames()
+    .filter((name) => workspace.pipelineConfig(name).destination === config.destination);
+  const target = {
+    options: workspace.postgresOptions(pipeline),
+    dataset,
+    datasets: beside.map((name) => workspace.dataset(name)),
+  };
+  const context = defaultContext(options.signal === undefined ? {} : { signal: options.signal });
+  return queryPostgres(target, sql, options, context);
 }
 
 export function rowsTotal(rows: Readonly<Record<string, number>>): number {
