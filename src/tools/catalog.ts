@@ -2,6 +2,7 @@
 
 import type { Tool } from "./define-tool.ts";
 import { dropPendingPackages, queryLoads } from "./load-tools.ts";
+import { profileTableTool, runChecksTool } from "./quality-tools.ts";
 import { queryData } from "./query-tools.ts";
 import { cancelRunTool, getRunTool, runPipeline } from "./run-tools.ts";
 import { getSchema } from "./schema-tools.ts";
@@ -17,5 +18,7 @@ export const CATALOG: readonly Tool[] = [
   inspectStateTool,
   getSchema,
   queryData,
+  profileTableTool,
+  runChecksTool,
   dropPendingPackages,
 ];
