@@ -4,6 +4,7 @@ import type { Tool } from "./define-tool.ts";
 import { dropPendingPackages, queryLoads } from "./load-tools.ts";
 import { profileTableTool, runChecksTool } from "./quality-tools.ts";
 import { queryData } from "./query-tools.ts";
+import { resetStateTool } from "./reset-tool.ts";
 import { cancelRunTool, getRunTool, runPipeline } from "./run-tools.ts";
 import { getSchema } from "./schema-tools.ts";
 import { inspectStateTool } from "./state-tools.ts";
@@ -21,4 +22,5 @@ export const CATALOG: readonly Tool[] = [
   profileTableTool,
   runChecksTool,
   dropPendingPackages,
+  resetStateTool,
 ];
