@@ -1,6 +1,7 @@
 /** All tools, in the order in which they are listed. */
 
 import type { Tool } from "./define-tool.ts";
+import { diagnoseError } from "./diagnose-tool.ts";
 import { dropPendingPackages, queryLoads } from "./load-tools.ts";
 import { profileTableTool, runChecksTool } from "./quality-tools.ts";
 import { queryData } from "./query-tools.ts";
@@ -21,6 +22,7 @@ export const CATALOG: readonly Tool[] = [
   queryData,
   profileTableTool,
   runChecksTool,
+  diagnoseError,
   dropPendingPackages,
   resetStateTool,
 ];

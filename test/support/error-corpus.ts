@@ -680,6 +680,8 @@ export const ERROR_CORPUS: readonly (readonly [code: string, text: string])[] = 
   ["ROWS_DOUBLED", "after the second run the rows are doubled"],
   ["ROWS_SKIPPED", "rows are missing since Tuesday"],
   ["ROWS_SKIPPED", "the run succeeds but new rows do not arrive"],
+  ["LOAD_PARTIAL", "the table is half-loaded since the crash"],
+  ["LOAD_PARTIAL", "PackageStatus: partially loaded, 3 of 5 jobs completed"],
   ["CSV_HEADER_WRONG", "the table's first column is called \\ufeffid"],
   ["CSV_HEADER_WRONG", "there is only one column, with a semicolon in its name"],
   // this engine

@@ -66,6 +66,7 @@ export type Flag =
   | "ipv6_only"
   | "key_undeclared"
   | "null_keys"
+  | "partial_load"
   | "password_missing"
   | "pending_packages"
   | "pipeline_running"

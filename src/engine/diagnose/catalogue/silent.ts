@@ -127,6 +127,26 @@ export const SILENT: readonly Pattern[] = [
     steps: ["inspect_state", "reset_cursor", "query_loads"],
   },
   {
+    code: "LOAD_PARTIAL",
+    category: "state",
+    title: "Rows are there of a load that was never finished.",
+    retry: "after_fix",
+    text: ["half-loaded", "half loaded", "partially loaded", "loaded in part", "load was never finished"],
+    causes: [
+      [
+        "partial_load",
+        "A load of Python dlt was aborted after some of its tables had been written; _dlt_loads does not list it.",
+      ],
+      "Some jobs of a package failed and others did not.",
+    ],
+    checks: ["packages", "runs", "state"],
+    fixes: [
+      "Delete the rows of that load id from the tables, or merge, so that fetching again replaces them.",
+      "The cursor may have moved past them: restore the state from the destination, or rewind the cursor, then run.",
+    ],
+    steps: ["run_checks", "inspect_state", "sync_state", "run_pipeline"],
+  },
+  {
     code: "CSV_HEADER_WRONG",
     category: "encoding",
     title: "The first column's name begins with a byte order mark, or all columns are one.",
