@@ -204,6 +204,7 @@ describe("a cursor that a bad timestamp moved ahead", () => {
     const after = await call("inspect_state", { pipeline: "shop" });
     expect(JSON.stringify(after.data.cursors)).not.toContain("2999");
     expect(after.data.destination_changes).toEqual([]);
+    expect(after.data.backups).toMatchObject([{ reason: "reset_state set_cursor" }]);
     await run();
     expect(await select("select id, cast(updated_at as date) from events order by id")).toEqual([
       [1, "2024-01-01"],

@@ -52,6 +52,11 @@ export class StateBackups {
     return names.flatMap((name) => /^(\d{8}T\d{9}-\d+)\.json$/.exec(name)?.[1] ?? []).sort();
   }
 
+  async newest(count: number): Promise<StateBackup[]> {
+    const ids = (await this.ids()).slice(-count).reverse();
+    return Promise.all(ids.map((id) => this.read(id)));
+  }
+
   /** Errors: PACKAGE_NOT_FOUND, PACKAGE_CORRUPT. */
   async read(id: string): Promise<StateBackup> {
     const ids = await this.ids();
