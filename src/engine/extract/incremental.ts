@@ -161,6 +161,32 @@ export class CursorRun {
     return order * this.sign;
   }
 
+  /** Rows come in the cursor's order, so that only those at the ends of a page have to be looked at. */
+  get sorted(): boolean {
+    return this.declared.rowOrder === "asc" && this.sign > 0;
+  }
+
+  /** The value that a row has at the cursor. */
+  valueIn(row: unknown): CursorValue {
+    return storable(findFirst(this.compiled, row));
+  }
+
+  /** Does `value` lie behind `other`? A cursor that starts nowhere lies before everything. */
+  isBehind(value: CursorValue, other: CursorValue): boolean {
+    return other === null || this.compare(value, other, "that of another row") > 0;
+  }
+
+  /** Where this run starts; rows up to it may have been loaded before. */
+  get start(): CursorValue {
+    return this.startValue;
+  }
+
+  /** Is the value within this run's end, if it has one? */
+  isBeforeEnd(value: CursorValue): boolean {
+    const { endValue } = this.declared;
+    return endValue === undefined || this.compare(value, storable(endValue), "endValue") < 0;
+  }
+
   /** Is this row to be loaded? `stop`: neither it nor, by the declared order, any later one. */
   admit(row: unknown): Admitted {
     const { declared } = this;
