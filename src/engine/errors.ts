@@ -164,6 +164,7 @@ export const ERRORS = {
   QUERY_FAILED: { retry: "after_fix", hint: "Correct the statement; see get_schema for tables and columns." },
   TIMEOUT: { retry: "after_fix", hint: "Narrow the query, or raise the time limit." },
   TABLE_NOT_FOUND: { retry: "after_fix", hint: "List the tables with get_schema." },
+  CHECK_INVALID: { retry: "after_fix", hint: "Correct the check's table and columns in loadwright.toml." },
   NOT_ALLOWED: { retry: "after_fix", hint: "Start the server with the --allow flag that the message names." },
   ARGUMENTS_INVALID: {
     retry: "after_fix",

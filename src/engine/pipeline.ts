@@ -32,6 +32,7 @@ import { normalizePackage } from "./normalize/normalize-package.ts";
 import { parseJobName } from "./package/job-name.ts";
 import { nextLoadId } from "./package/load-id.ts";
 import { acquireLock, lockHolder } from "./package/lock.ts";
+import { StateBackups } from "./package/state-backups.ts";
 import { type OpenPackage, PackageStore, type PendingPackage } from "./package/store.ts";
 import { newRunId, RunFolder } from "./package/trace.ts";
 import type { JobInfo, Manifest, SchemaChange } from "./package/types.ts";
@@ -58,6 +59,7 @@ import type { Schema } from "./schema/types.ts";
 import { bumpSchema, newSchema, pipelineStateTable } from "./schema/version.ts";
 import { importSchema, writeImportFile, writeSchemaFile } from "./schema-files.ts";
 import { applySettings } from "./source-settings.ts";
+import { resetState, type StateReset, type StateResetPlan } from "./state-reset.ts";
 
 const PIPELINE_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
 const RUNS_KEPT = 200;
@@ -226,6 +228,109 @@ export class Pipeline {
     });
     if (!plan || report.status !== "succeeded") throw reportError(report);
     return plan;
+  }
+
+  /** What `resetState` would change, by the state that is here. Nothing is changed. */
+  async planStateReset(reset: StateReset): Promise<StateResetPlan> {
+    return resetState(await this.currentState(), reset).plan;
+  }
+
+  /**
+   * Changes cursors, or the whole state, in a package of its own, so that the destination has the change too. The
+   * state before is kept in `state_backups`; returns its id. Refused while packages are pending, and when the state
+   * is another than `plan` was made on.
+   */
+  async resetState(reset: StateReset, plan: StateResetPlan, run: RunOptions = {}): Promise<string> {
+    return this.withBackup(`reset_state ${reset.kind}`, run, async (run) => {
+      await this.syncStep(run);
+      const state = await this.currentState();
+      if ((state._version_hash ?? null) !== plan.version_hash) throw this.stateMoved();
+      const changed = resetState(state, reset).state;
+      const schema = state.default_schema_name
+        ? await this.currentSchema(state.default_schema_name)
+        : undefined;
+      if (!schema) {
+        throw new EngineError("PIPELINE_NEVER_RAN", `Pipeline ${this.name} has no state to reset.`);
+      }
+      await this.normalizeOne(run, await this.sealDrop(run, schema, changed, []));
+      await this.loadPending(run);
+    });
+  }
+
+  /**
+   * Takes state and schemas of the destination whatever their version is; what was here is kept in
+   * `state_backups`. Errors: PIPELINE_NEVER_RAN when the destination has none.
+   */
+  async restoreFromDestination(options: RunOptions = {}): Promise<string> {
+    return this.withBackup("reset_state restore_from_destination", options, async (run) => {
+      await this.withSession(run.context, async (session) => {
+        const row = (await session.exists()) ? await session.readState(this.name) : undefined;
+        if (!row) {
+          throw new EngineError(
+            "PIPELINE_NEVER_RAN",
+            `The destination has no state of pipeline ${this.name}: there is nothing to restore from.`,
+          );
+        }
+        const store = this.store(run.context);
+        const remote = decodeStateBlob(row.state);
+        const local = await store.committedState();
+        const kept = local === undefined ? undefined : stateFromText(local)._local;
+        if (kept) remote._local = kept;
+        await store.writeCommittedState(stateToText(remote));
+        for (const name of remote.schema_names ?? []) {
+          const newest = await session.readSchema(name);
+          if (newest) await store.writeCommittedSchema(name, newest.schema);
+        }
+      });
+    });
+  }
+
+  /** Drops as `drop` does, with the state before kept in `state_backups`. */
+  async dropWithBackup(options: DropOptions, run: RunOptions = {}): Promise<string> {
+    const text = await this.store().committedState();
+    const id = text === undefined ? "" : await this.backUp("reset_state drop_resource", text, Date.now());
+    await this.drop(options, run);
+    return id;
+  }
+
+  /** Makes dropped packages pending again. Errors: PACKAGE_NOT_FOUND, PACKAGE_SUPERSEDED. */
+  async restoreDropped(first: string, options: RunOptions = {}): Promise<string[]> {
+    let restored: string[] | undefined;
+    const report = await this.locked(options, "restore_dropped", async (run) => {
+      const store = this.store(run.context);
+      await store.discardUnfinished();
+      restored = await store.restoreDropped(first);
+    });
+    if (!restored || report.status !== "succeeded") throw reportError(report);
+    return restored;
+  }
+
+  private async withBackup(
+    reason: string,
+    options: RunOptions,
+    work: (run: Run) => Promise<void>,
+  ): Promise<string> {
+    let id = "";
+    const report = await this.locked(options, reason.split(" ")[0]!, async (run) => {
+      await this.recover(run);
+      await this.refusePending("reset the state");
+      const text = await this.store().committedState();
+      if (text !== undefined) id = await this.backUp(reason, text, run.context.now());
+      await work(run);
+    });
+    if (report.status !== "succeeded") throw reportError(report);
+    return id;
+  }
+
+  private async backUp(reason: string, text: string, now: number): Promise<string> {
+    const { _state_version } = stateFromText(text);
+    return new StateBackups(this.dir).write(now, { reason, state_version: _state_version, state: text });
+  }
+
+  private stateMoved(): EngineError {
+    return new EngineError("CONFIRM_EXPIRED", `The state of ${this.name} moved since the plan was made.`, {
+      details: { pipeline: this.name },
+    });
   }
 
   private async prepareDrop(

@@ -1,9 +1,12 @@
 /** All tools, in the order in which they are listed. */
 
 import type { Tool } from "./define-tool.ts";
+import { diagnoseError } from "./diagnose-tool.ts";
 import { listRunsTool } from "./list-runs.ts";
 import { dropPendingPackages, queryLoads } from "./load-tools.ts";
+import { profileTableTool, runChecksTool } from "./quality-tools.ts";
 import { queryData } from "./query-tools.ts";
+import { resetStateTool } from "./reset-tool.ts";
 import { cancelRunTool, getRunTool, runPipeline } from "./run-tools.ts";
 import { diffSchemaTool } from "./schema-diff-tool.ts";
 import { getSchema } from "./schema-tools.ts";
@@ -21,5 +24,9 @@ export const CATALOG: readonly Tool[] = [
   getSchema,
   diffSchemaTool,
   queryData,
+  profileTableTool,
+  runChecksTool,
+  diagnoseError,
   dropPendingPackages,
+  resetStateTool,
 ];

@@ -7,6 +7,7 @@ import { parse, TomlDate, TomlError } from "smol-toml";
 import { z } from "zod";
 import { DEFAULT_LIMITS, type Limits } from "../engine/context.ts";
 import { EngineError } from "../engine/errors.ts";
+import type { DeclaredChecks } from "../engine/inspect/checks.ts";
 import { didYouMean } from "../engine/nearest.ts";
 import { NAMING_CONVENTIONS } from "../engine/schema/naming.ts";
 import { REPLACE_STRATEGIES, type ReplaceStrategy } from "../engine/sql/replace.ts";
@@ -27,6 +28,25 @@ const limits = z.strictObject(
   ),
 );
 
+/** `[pipelines.shop.checks.orders]`: what must hold of a table, see run_checks. */
+const checks = z.strictObject({
+  unique: z.array(z.array(z.string().min(1)).min(1)).optional(),
+  not_null: z.array(z.string().min(1)).optional(),
+  null_share_max: z.record(z.string(), z.number().min(0).max(1)).optional(),
+  accepted_values: z
+    .record(
+      z.string(),
+      z
+        .array(z.union([z.string(), z.number(), z.boolean()]))
+        .min(1)
+        .max(1000),
+    )
+    .optional(),
+  rows_min: z.number().int().nonnegative().optional(),
+  fresh: z.strictObject({ column: z.string().min(1), within_hours: z.number().positive() }).optional(),
+  row_drift_max: z.number().positive().optional(),
+});
+
 const pipeline = z.strictObject({
   source: z.string().min(1),
   destination: name.default("duckdb"),
@@ -37,6 +57,7 @@ const pipeline = z.strictObject({
   import_schema_path: z.string().min(1).optional(),
   export_schema_path: z.string().min(1).optional(),
   limits: limits.default({}),
+  checks: z.record(z.string(), checks).default({}),
 });
 
 const duckdbDestination = z.strictObject({
@@ -87,6 +108,8 @@ export interface PipelineConfig {
   readonly import_schema_path?: string;
   readonly export_schema_path?: string;
   readonly limits: Partial<Limits>;
+  /** By table. */
+  readonly checks: Readonly<Record<string, DeclaredChecks>>;
 }
 
 export interface DuckdbConfig {
@@ -207,6 +230,7 @@ function knownKeys(path: readonly string[]): string[] {
   if (path.length === 0) return Object.keys(workspace.shape);
   if (section === "pipelines" && path.length === 2) return Object.keys(pipeline.shape);
   if (section === "pipelines" && part === "limits") return [...LIMIT_KEYS.keys()];
+  if (section === "pipelines" && part === "checks") return Object.keys(checks.shape);
   if (section === "destinations" && path.length === 2) {
     return [...new Set([...Object.keys(duckdbDestination.shape), ...Object.keys(postgresDestination.shape)])];
   }

@@ -4,8 +4,10 @@ import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import { defaultContext } from "../engine/context.ts";
 import { postgresReader } from "../engine/destinations/postgres/reader.ts";
-import { EngineError } from "../engine/errors.ts";
+import { queryPostgres } from "../engine/inspect/postgres-query.ts";
+import { type QueryOptions, queryReadOnly, type ReadOnlyResult } from "../engine/inspect/query.ts";
 import { duckdbReader, type ReadQuery } from "../engine/inspect/reader.ts";
+import { findSchema, type SchemaView, viewOf } from "../engine/inspect/schema.ts";
 import type { HistoryDestination } from "../engine/inspect/schema-history.ts";
 import { PackageStore } from "../engine/package/store.ts";
 import { duckdbDialect, postgresDialect } from "../engine/sql/dialect.ts";
@@ -21,6 +23,7 @@ export interface Inspection {
   readonly dataset: string;
   /** What schema questions need of the destination. */
   readonly destination: HistoryDestination;
+  readonly kind: "duckdb" | "postgres";
   /** A Postgres database is not asked for this: it counts as there. */
   readonly databaseExists: boolean;
 }
@@ -40,6 +43,7 @@ export function inspectionOf(workspace: Workspace, pipeline: string, signal?: Ab
       databasePath: undefined,
       dataset,
       destination: { read, dialect: postgresDialect(), dataset: { schema: dataset } },
+      kind: "postgres",
       databaseExists: true,
     };
   }
@@ -53,21 +57,38 @@ export function inspectionOf(workspace: Workspace, pipeline: string, signal?: Ab
     destination: { read, dialect: duckdbDialect, dataset: { catalog, schema: dataset } },
     databasePath,
     dataset,
+    kind: "duckdb",
     databaseExists: existsSync(databasePath),
   };
 }
 
-/** The DuckDB file of a pipeline, for what only reads DuckDB. Errors: NOT_ALLOWED. */
-export function duckdbFileOf({ config, databasePath }: Inspection): string {
-  if (databasePath !== undefined) return databasePath;
-  throw new EngineError(
-    "NOT_ALLOWED",
-    `Pipeline ${config.name} loads into Postgres, and queries are answered on DuckDB only.`,
-    {
-      hint: "Query the database with its own client, with a role that may only read.",
-      details: { pipeline: config.name },
-    },
-  );
+/** The newest schema of a pipeline. Errors: PIPELINE_NEVER_RAN. */
+export async function schemaViewOf({ store, destination }: Inspection): Promise<SchemaView> {
+  return viewOf(await findSchema(store, destination, {}));
+}
+
+/**
+ * One statement of somebody else's, behind the guard of its engine. Bare names mean the pipeline's dataset; on
+ * Postgres the datasets of the other pipelines there can be read as well, and nothing else.
+ */
+export async function queryGuarded(
+  workspace: Workspace,
+  pipeline: string,
+  sql: string,
+  options: QueryOptions,
+): Promise<ReadOnlyResult> {
+  const { databasePath, dataset, config } = inspectionOf(workspace, pipeline);
+  if (databasePath !== undefined) return queryReadOnly({ path: databasePath, dataset }, sql, options);
+  const beside = workspace
+    .pipelineNames()
+    .filter((name) => workspace.pipelineConfig(name).destination === config.destination);
+  const target = {
+    options: workspace.postgresOptions(pipeline),
+    dataset,
+    datasets: beside.map((name) => workspace.dataset(name)),
+  };
+  const context = defaultContext(options.signal === undefined ? {} : { signal: options.signal });
+  return queryPostgres(target, sql, options, context);
 }
 
 export function rowsTotal(rows: Readonly<Record<string, number>>): number {

@@ -76,9 +76,9 @@ export const queryLoads = defineTool({
     const failedRun = failed.find((each) => each.run_id !== undefined)?.run_id;
     if (failedRun !== undefined) {
       next_steps.push({
-        tool: "get_run",
+        tool: "diagnose_error",
         arguments: { run_id: failedRun },
-        why: "read why a package failed",
+        why: "find out why a package failed",
       });
     }
     return {

@@ -157,6 +157,13 @@ function nextStepsOf(run: RunShape): NextStep[] {
       why: "read steps and log",
     },
   ];
+  if (run.status === "failed") {
+    steps.push({
+      tool: "diagnose_error",
+      arguments: { run_id: run.run_id },
+      why: "find out why, and what repairs it",
+    });
+  }
   if (run.packages.some((each) => each.status !== "loaded")) {
     steps.push({ tool: "query_loads", arguments: { pipeline: run.pipeline }, why: "see what stays pending" });
   }

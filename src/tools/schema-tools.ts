@@ -71,7 +71,7 @@ export const getSchema = defineTool({
   }),
   list: "tables",
   async execute(input, { workspace, signal }) {
-    const { store, destination, read, dataset } = inspectionOf(workspace, input.pipeline, signal);
+    const { store, destination, dataset } = inspectionOf(workspace, input.pipeline, signal);
     const found = await findSchema(store, destination, input);
     const view = viewOf(found);
     const tables =
