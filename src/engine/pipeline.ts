@@ -15,6 +15,7 @@ import pRetry from "p-retry";
 import { DEFAULT_LIMITS, type RunContext } from "./context.ts";
 import type { CommitReport, Destination, DestinationSession, TableJobs } from "./destinations/destination.ts";
 import { EngineError, type ErrorCode, toEnvelope } from "./errors.ts";
+import { markedCursors, readBoundaries, type StoredBoundaries } from "./extract/boundary-store.ts";
 import { type Extracted, type ExtractWork, extractSource } from "./extract/extract.ts";
 import { JobWriter } from "./extract/job-writer.ts";
 import type { Source } from "./extract/resource.ts";
@@ -38,6 +39,7 @@ import { initialState, nameSchema, stateFromText, stateRow, stateToText } from "
 import { refreshSource, type TableReset } from "./refresh.ts";
 import type { PackageReport, RunReport } from "./report.ts";
 import { RunRecorder } from "./run-recorder.ts";
+import { BOUNDARY_TABLE } from "./schema/boundary-table.ts";
 import { checkContract } from "./schema/contract.ts";
 import { updateTable } from "./schema/merge.ts";
 import { type NamingConvention, namingByName } from "./schema/naming.ts";
@@ -641,6 +643,8 @@ export class Pipeline {
       work.schema = (await this.currentSchema(schemaName)) ?? work.schema;
     };
     const work: ExtractWork = {
+      pipelineName: this.name,
+      boundaries: await this.boundaries(run, state, schemaName),
       source: chosen.withName(schemaName),
       keepRejected: this.options.keepRejected !== false,
       resources: options.resources,
@@ -665,6 +669,19 @@ export class Pipeline {
       }
       throw error;
     }
+  }
+
+  /** Of cursors with too many rows at their last value for the state. */
+  private async boundaries(run: Run, state: PipelineState, source: string): Promise<StoredBoundaries> {
+    if (markedCursors(state, source).length === 0) return new Map();
+    const store = this.store(run.context);
+    const files: string[] = [];
+    for (const each of await store.pendingPackages()) {
+      const { jobs } = await store.readManifest(each);
+      for (const { table, file } of jobs) if (table === BOUNDARY_TABLE) files.push(join(each.jobsDir, file));
+    }
+    const names = { pipeline: this.name, source };
+    return this.withSession(run.context, (session) => readBoundaries(session, names, state, files));
   }
 
   /** The schema that a source's declarations are added to. */
@@ -939,7 +956,8 @@ function replacesData(schema: Schema, extracted: Extracted): boolean {
 
 function rowsPerTable(jobs: readonly JobInfo[]): Record<string, number> {
   const rows: Record<string, number> = {};
-  for (const job of jobs) rows[job.table] = (rows[job.table] ?? 0) + job.rows;
+  for (const job of jobs)
+    if (job.table !== BOUNDARY_TABLE) rows[job.table] = (rows[job.table] ?? 0) + job.rows;
   return rows;
 }
 

@@ -6,6 +6,8 @@ import type { DuckDBConnection, DuckDBInstance, DuckDBValue, Json } from "@duckd
 import type { RunContext } from "../../context.ts";
 import { EngineError } from "../../errors.ts";
 import { type LoadPlan, planLoad } from "../../load/plan.ts";
+import { BOUNDARY_TABLE } from "../../schema/boundary-table.ts";
+import { selectBoundary } from "../../sql/boundary.ts";
 import { type Dataset, duckdbDialect } from "../../sql/dialect.ts";
 import {
   LOADS_TABLE,
@@ -170,6 +172,12 @@ class DuckdbSession implements DestinationSession {
       inserted_at: String(row.inserted_at),
       schema_version_hash: textOrNull(row.schema_version_hash),
     }));
+  }
+
+  async readBoundary(key: readonly string[]): Promise<{ chunk: number; hashes: string }[]> {
+    if (!(await this.hasTables(BOUNDARY_TABLE))) return [];
+    const rows = await this.rows(selectBoundary(duckdbDialect, this.dataset, key));
+    return rows.map((row) => ({ chunk: Number(row.chunk), hashes: String(row.hashes) }));
   }
 
   async catalogue(): Promise<LiveCatalogue> {
