@@ -12,6 +12,7 @@
 import { EngineError } from "../errors.ts";
 import { shake128 } from "../interop/hash.ts";
 import { plainJson, TypedValue } from "../interop/json.ts";
+import { NestedIdHasher } from "../interop/keccak.ts";
 import { timestampMicros } from "../schema/values.ts";
 import { BoundaryHashes } from "./boundary-hashes.ts";
 import { type CursorOrder, cursorOrder } from "./cursor-order.ts";
@@ -139,6 +140,8 @@ export class CursorRun {
   private saved: { readonly hashes: number; readonly chunks: number };
   private rowsAtLast: number;
   private rowsAtOneValue = 0;
+  private readonly hashed = new Uint8Array(HASH_BYTES);
+  private lazyHasher: NestedIdHasher | undefined;
   private dirty = false;
   private gotRows = false;
   private adapted = false;
@@ -407,20 +410,46 @@ export class CursorRun {
       : `${shared} The next run reads them all again, and what tells them apart is kept in the table _loadwright_boundary instead of the state. ${cure}`;
   }
 
+  private get hasher(): NestedIdHasher {
+    this.lazyHasher ??= new NestedIdHasher(ROWS_KEPT_MAX);
+    return this.lazyHasher;
+  }
+
   private hashBoundary(): void {
     const { boundary } = this;
-    for (const row of this.boundaryRows) boundary.add(this.hash(row, boundary.width));
+    if (boundary.width === HASH_BYTES) {
+      const { hasher, hashed } = this;
+      for (const row of this.boundaryRows) hasher.addText(this.hashedText(row, HASH_BYTES));
+      hasher.run();
+      for (let i = 0; i < this.boundaryRows.length; i++) {
+        hasher.digest72(i, hashed);
+        boundary.add(hashed);
+      }
+    } else {
+      for (const row of this.boundaryRows) boundary.add(this.hash(row, boundary.width));
+    }
     this.boundaryRows = [];
   }
 
+  /** The hash of one row; for nine bytes the answer is overwritten by the next call. */
   private hash(row: unknown, bytes: number): Uint8Array {
+    const text = this.hashedText(row, bytes);
+    if (bytes !== HASH_BYTES) return shake128(text, bytes);
+    const { hasher, hashed } = this;
+    hasher.addText(text);
+    hasher.run();
+    hasher.digest72(0, hashed);
+    return hashed;
+  }
+
+  private hashedText(row: unknown, bytes: number): string {
     const { key } = this;
     let hashed: unknown = row;
     if (typeof key === "string") hashed = this.keyValue(row, key);
     else if (key !== undefined) hashed = key.map((field) => this.keyValue(row, field));
     // one instant in different zones is one value; dlt 1.28 and older hashed the text
     if (bytes === HASH_BYTES) hashed = instantsAsNumbers(hashed);
-    return shake128(plainJson(hashed, { sortKeys: true }), bytes);
+    return plainJson(hashed, { sortKeys: true });
   }
 
   private keyValue(row: unknown, field: string): unknown {
