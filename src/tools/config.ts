@@ -8,6 +8,8 @@ import { z } from "zod";
 import { DEFAULT_LIMITS, type Limits } from "../engine/context.ts";
 import { EngineError } from "../engine/errors.ts";
 import { didYouMean } from "../engine/nearest.ts";
+import { CONTRACT_MODES } from "../engine/schema/contract.ts";
+import type { Contract, ContractMode } from "../engine/schema/types.ts";
 import { REPLACE_STRATEGIES, type ReplaceStrategy } from "../engine/sql/replace.ts";
 
 export const CONFIG_FILE = "loadwright.toml";
@@ -26,6 +28,13 @@ const limits = z.strictObject(
   ),
 );
 
+const MODE = z.enum(CONTRACT_MODES);
+/** What a run may change in the schema: one mode for all, or one each. */
+export const SCHEMA_CONTRACT = z.union([
+  MODE,
+  z.strictObject({ tables: MODE.optional(), columns: MODE.optional(), data_type: MODE.optional() }),
+]);
+
 const pipeline = z.strictObject({
   source: z.string().min(1),
   destination: name.default("duckdb"),
@@ -33,6 +42,10 @@ const pipeline = z.strictObject({
   description: z.string().optional(),
   config: z.record(z.string(), z.unknown()).default({}),
   limits: limits.default({}),
+  schema_contract: SCHEMA_CONTRACT.optional(),
+  keep_rejected: z.boolean().optional(),
+  keep_null_columns: z.boolean().optional(),
+  create_empty_tables: z.boolean().optional(),
 });
 
 const duckdbDestination = z.strictObject({
@@ -78,6 +91,12 @@ export interface PipelineConfig {
   /** Handed to the source as it is; the source checks it. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly limits: Partial<Limits>;
+  /** Of every run that is not given another one. */
+  readonly schema_contract?: Contract | ContractMode;
+  /** See PipelineOptions. */
+  readonly keep_rejected?: boolean;
+  readonly keep_null_columns?: boolean;
+  readonly create_empty_tables?: boolean;
 }
 
 export interface DuckdbConfig {

@@ -9,13 +9,12 @@ import { lockHolder } from "../engine/package/lock.ts";
 import type { RunReport } from "../engine/report.ts";
 import { canonical } from "./confirm.ts";
 import type { Gates } from "./gates.ts";
+import type { RunSettings } from "./run-protocol.ts";
 import { type RunHandle, startRun } from "./runs.ts";
 import type { Workspace } from "./workspace.ts";
 
-export interface RunWish {
+export interface RunWish extends RunSettings {
   readonly pipeline: string;
-  readonly resources?: readonly string[];
-  readonly rowsMax?: number;
   readonly idempotencyKey?: string;
 }
 
@@ -87,11 +86,8 @@ export class RunBook {
         details: { run_id: holder.info.run_id, since: holder.info.started_at },
       });
     }
-    const handle = startRun(workspace, wish.pipeline, {
-      resources: wish.resources,
-      rowsMax: wish.rowsMax,
-      detached: true,
-    });
+    const { pipeline, ...settings } = rest;
+    const handle = startRun(workspace, pipeline, { ...settings, detached: true });
     const run = new KnownRun(handle, text);
     this.#runs.set(handle.runId, run);
     if (idempotencyKey !== undefined) {

@@ -16,6 +16,7 @@ import {
   type ParentMessage,
   plainJson,
   type RunEvent,
+  type RunSettings,
   toJson,
 } from "./run-protocol.ts";
 import { failedReport, processEnded, runningReport } from "./run-report.ts";
@@ -26,10 +27,7 @@ const OUTPUT_FILE = "output.log";
 const CANCEL_GRACE_MS = 10_000;
 const OUTPUT_TOLD_BYTES = 2_000;
 
-export interface StartOptions {
-  readonly resources?: readonly string[];
-  /** At most so many rows of each resource. */
-  readonly rowsMax?: number;
+export interface StartOptions extends RunSettings {
   /** The run outlives this process, which may then end at any time. */
   readonly detached?: boolean;
   /** How long a cancelled run may take to end before it is killed. */
@@ -96,6 +94,10 @@ export function startRun(workspace: Workspace, pipeline: string, options: StartO
     runId,
     resources: options.resources,
     rowsMax: options.rowsMax,
+    backfill: options.backfill,
+    interval: options.interval,
+    refresh: options.refresh,
+    schemaContract: options.schemaContract,
     detached,
   });
 

@@ -138,6 +138,9 @@ export class Workspace {
       dataset: this.dataset(name),
       dir: this.pipelineDir(name),
       limits: { ...config.limits, ...limits },
+      keepRejected: config.keep_rejected,
+      keepNullColumns: config.keep_null_columns,
+      createEmptyTables: config.create_empty_tables,
     });
     return {
       config,

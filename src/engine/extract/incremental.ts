@@ -178,6 +178,7 @@ export class CursorRun {
     this.endValue = this.order.form(declared.endValue);
     if (declared.textBounds !== undefined) this.adaptBounds(this.order.form(declared.textBounds.like));
     this.last = this.startValue;
+    this.checkWindow();
     this.key = declared.primaryKey ?? given.primaryKey;
     this.dedup = !(
       declared.rangeStart === "open" ||
@@ -255,6 +256,21 @@ export class CursorRun {
     this.adapted = true;
   }
 
+  private checkWindow(): void {
+    const { startValue, endValue } = this;
+    if (startValue === null || endValue === null) return;
+    if (this.compare(startValue, endValue, "endValue") > 0) {
+      throw new EngineError(
+        "CONFIG_INVALID",
+        `Resource ${this.resource}: the window of the cursor ${this.path} ends before it begins.`,
+        {
+          hint: "Give the bounds in the order in which the cursor goes.",
+          details: { resource: this.resource, cursor: this.path },
+        },
+      );
+    }
+  }
+
   /** Below zero: `a` lies before `b` in the cursor's direction. */
   private compare(a: CursorValue, b: CursorValue, what: string): number {
     const order = this.order.compare(a, b);
@@ -291,6 +307,7 @@ export class CursorRun {
     if (declared.textBounds !== undefined && !this.adapted) {
       this.adaptBounds(value);
       this.last = this.startValue;
+      this.checkWindow();
     }
     if (declared.endValue !== undefined) {
       const order = this.compare(value, this.endValue, "endValue");
