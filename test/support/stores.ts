@@ -15,6 +15,8 @@ export interface TestStore {
   destination(file: string): Destination;
   /** Runs statements as somebody else would, and answers the last one's rows. `{}` stands for the dataset. */
   sql(file: string, dataset: string, statements: readonly string[]): Promise<Cell[][]>;
+  /** A type of DuckDB as the information schema of this store names it. */
+  typeName(duckdbType: string): string;
   /** Makes the dataset unknown to it; needed where files do not go with the test. */
   forget(dataset: string): Promise<void>;
 }
@@ -44,7 +46,20 @@ export const DUCKDB: TestStore = {
       instance.closeSync();
     }
   },
+  typeName: (type) => type,
   async forget() {},
+};
+
+const POSTGRES_TYPES: Readonly<Record<string, string>> = {
+  BIGINT: "bigint",
+  BOOLEAN: "boolean",
+  DATE: "date",
+  DECIMAL: "numeric",
+  DOUBLE: "double precision",
+  INTEGER: "integer",
+  JSON: "jsonb",
+  "TIMESTAMP WITH TIME ZONE": "timestamp with time zone",
+  VARCHAR: "character varying",
 };
 
 /** Integers as numbers: no test has larger ones. */
@@ -74,6 +89,7 @@ function postgresTestStore(url: string): TestStore {
   return {
     name: "Postgres",
     destination: () => postgres({ url }),
+    typeName: (type) => POSTGRES_TYPES[type.replace(/\(.*/, "")]!,
     sql: (_file, dataset, statements) =>
       connected(async (client) => {
         let rows: Cell[][] = [];
