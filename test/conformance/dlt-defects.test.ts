@@ -33,6 +33,18 @@ const crashAt = (boundary: string): RunOptions => ({
   },
 });
 
+// on both databases, with restarts and dropped packages: test/conformance/boundary.test.ts
+test("1: rows that share one cursor value are known again whatever their number, and the state stays small", async () => {
+  const rows = Array.from({ length: 20_000 }, (_, id) => ({ id, day: "2024-01-01" }));
+  const hints: ResourceHints = { incremental: incremental("day"), primaryKey: "id" };
+  const report = await shop.load(rows, hints);
+  expect(report.warnings.join()).toContain("20000 rows share one value of the cursor day");
+  await shop.load([...rows, { id: 20_000, day: "2024-01-01" }], hints);
+  expect(await shop.sql("select count(*), count(distinct id) from {}.items")).toEqual([[20_001, 20_001]]);
+  const [state] = await shop.sql("select max(length(state)) from {}._dlt_pipeline_state");
+  expect(state![0]).toBeLessThan(2000);
+});
+
 test("2: a pending package is loaded, and the new data in the same run; the report has both", async () => {
   succeeded(await shop.pipeline().extract(sourceOf([{ id: 1 }])));
   const report = await shop.load([{ id: 2 }]);
@@ -191,6 +203,14 @@ test("14: a table dropped by hand is made again although the schema has not chan
   await shop.sql("drop table {}.items");
   await shop.load([{ id: 2 }]);
   expect(await shop.sql(IDS)).toEqual([[2]]);
+});
+
+// other modes, and on Postgres: test/conformance/refresh.test.ts
+test("15: drop_data empties all tables of the resource, also those that get no row in this load", async () => {
+  await shop.load([{ id: 1, tags: ["a"] }]);
+  await shop.load([{ id: 2 }], {}, { refresh: "drop_data" });
+  expect(await shop.sql(IDS)).toEqual([[2]]);
+  expect(await shop.sql("select count(*) from {}.items__tags")).toEqual([[0]]);
 });
 
 test("16: two fields of a row that become one column are refused, not overwritten", async () => {
