@@ -65,7 +65,12 @@ function commandOf(
 async function run(command: string, args: readonly string[]): Promise<string> {
   const child = spawn(command, args, {
     stdio: ["ignore", "pipe", "inherit"],
-    env: { ...process.env, RUNTIME__DLTHUB_TELEMETRY: "false" },
+    env: {
+      ...process.env,
+      RUNTIME__DLTHUB_TELEMETRY: "false",
+      // as the command has it, for whoever runs on Node
+      NODE_COMPILE_CACHE: join(DATA_DIR, "compile-cache"),
+    },
   });
   let output = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => {

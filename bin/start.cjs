@@ -8,6 +8,9 @@ process.emitWarning = (warning, ...more) => {
   if ((type?.type ?? type) !== "ExperimentalWarning") emitWarning.call(process, warning, ...more);
 };
 
+// the second start has not to compile again, which is most of a start's time
+require("node:module").enableCompileCache?.();
+
 module.exports = (entry) =>
   import(entry).catch((error) => {
     process.stderr.write(`${error?.stack ?? error}\n`);

@@ -29,6 +29,8 @@ try {
         jobs: [{ file: basename(file), table: "items", rows: Number(rows), bytes: statSync(file).size }],
         from: dirname(file),
         to: join(temporary, String(time)),
+        jobFormat: "parquet",
+        sync: false,
       },
       defaultContext({ limits: DEFAULT_LIMITS }),
     );

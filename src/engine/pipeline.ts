@@ -13,7 +13,14 @@ import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import pRetry from "p-retry";
 import { DEFAULT_LIMITS, type RunContext } from "./context.ts";
-import type { CommitReport, Destination, DestinationSession, TableJobs } from "./destinations/destination.ts";
+import type {
+  CommitReport,
+  Destination,
+  DestinationSession,
+  PackageStart,
+  PackageToCommit,
+  TableJobs,
+} from "./destinations/destination.ts";
 import { EngineError, type ErrorCode, toEnvelope } from "./errors.ts";
 import { markedCursors, readBoundaries, type StoredBoundaries } from "./extract/boundary-store.ts";
 import { type Extracted, type ExtractWork, extractSource } from "./extract/extract.ts";
@@ -22,7 +29,9 @@ import type { Source } from "./extract/resource.ts";
 import { backfilled, type StoredCursor, scheduled } from "./extract/window.ts";
 import { parseJsonDocument, plainJson } from "./interop/json.ts";
 import { bumpState, decodeStateBlob, type PipelineState, stateHash } from "./interop/state.ts";
+import { LoadAhead } from "./load/ahead.ts";
 import { normalizePackage } from "./normalize/normalize-package.ts";
+import { parseJobName } from "./package/job-name.ts";
 import { nextLoadId } from "./package/load-id.ts";
 import { acquireLock, lockHolder } from "./package/lock.ts";
 import { type OpenPackage, PackageStore, type PendingPackage } from "./package/store.ts";
@@ -100,6 +109,8 @@ interface Run {
   readonly context: RunContext;
   readonly recorder: RunRecorder;
   readonly options: RunOptions;
+  /** The packages made are to stay for a later call, so their rows must be on the disk when they are sealed. */
+  readonly durable: boolean;
 }
 
 export class Pipeline {
@@ -140,8 +151,13 @@ export class Pipeline {
       await this.loadPending(run);
       await this.syncStep(run);
       await this.extractAll(run, source, async (pending) => {
-        await this.normalizeOne(run, pending);
-        await this.loadPending(run);
+        const ahead = new LoadAhead(() => this.openSession(run.context));
+        try {
+          await this.normalizeOne(run, pending, ahead);
+          await this.loadPending(run, ahead);
+        } finally {
+          await ahead.close();
+        }
       });
     });
   }
@@ -234,7 +250,7 @@ export class Pipeline {
     const store = this.store(context);
     const open = await store.beginExtract(nextLoadId(context.now(), await store.newestLoadId()));
     const stateChanged = bumpState(state);
-    const jobs = await this.extractState(schema, state, open, context);
+    const jobs = await this.extractState(run, schema, state, open);
     bumpSchema(schema);
     const manifest: Manifest = {
       format: 1,
@@ -383,7 +399,7 @@ export class Pipeline {
       context.boundary("run:locked");
       await recorder.begin();
       await this.beginAnew(context);
-      await work({ context, recorder, options });
+      await work({ context, recorder, options, durable: command === "extract" || command === "normalize" });
       return await recorder.finish("succeeded");
     } catch (error) {
       if (context.signal.aborted) {
@@ -415,7 +431,11 @@ export class Pipeline {
     context: RunContext,
     use: (session: DestinationSession) => Promise<T>,
   ): Promise<T> {
-    const session = await pRetry(() => this.destination.open(this.dataset, context), {
+    return this.using(context, await this.openSession(context), use);
+  }
+
+  private openSession(context: RunContext): Promise<DestinationSession> {
+    return pRetry(() => this.destination.open(this.dataset, context), {
       retries: OPEN_RETRIES,
       minTimeout: 200,
       factor: 2,
@@ -423,6 +443,13 @@ export class Pipeline {
       signal: context.signal,
       shouldRetry: ({ error }) => error instanceof EngineError && error.retry === "yes",
     });
+  }
+
+  private async using<T>(
+    context: RunContext,
+    session: DestinationSession,
+    use: (session: DestinationSession) => Promise<T>,
+  ): Promise<T> {
     try {
       return await use(session);
     } finally {
@@ -630,7 +657,7 @@ export class Pipeline {
         return;
       }
       const jobs = [...extracted.jobs];
-      if (stateChanged) jobs.push(...(await this.extractState(work.schema, sealed, open!, context)));
+      if (stateChanged) jobs.push(...(await this.extractState(run, work.schema, sealed, open!)));
       bumpSchema(work.schema);
       const manifest: Manifest = {
         format: 1,
@@ -651,7 +678,7 @@ export class Pipeline {
       };
       reset = undefined;
       const content = { manifest, schema: schemaToText(work.schema), state: stateToText(sealed) };
-      const pending = await store.sealExtracted(open!, content);
+      const pending = await store.sealExtracted(open!, content, { sync: run.durable });
       open = undefined;
       sealedHash = sealed._version_hash;
       recorder.package({
@@ -680,6 +707,7 @@ export class Pipeline {
       rowsMax: options.rowsMax,
       schema,
       naming: this.naming(schema),
+      sync: run.durable,
       state,
       begin: async () => {
         open = await store.beginExtract(nextLoadId(context.now(), await store.newestLoadId()));
@@ -745,29 +773,31 @@ export class Pipeline {
 
   /** The state travels as a row of an ordinary table, in the package whose rows it belongs to. */
   private async extractState(
+    { context, durable }: Run,
     schema: Schema,
     state: PipelineState,
     open: OpenPackage,
-    context: RunContext,
   ): Promise<readonly JobInfo[]> {
     if (!schema.tables.has(STATE_TABLE)) updateTable(schema, pipelineStateTable());
-    const writer = new JobWriter(open.jobsDir, context.limits.jobBytesMax);
+    const writer = new JobWriter(open.jobsDir, context.limits.jobBytesMax, durable);
     await writer.writeRows(STATE_TABLE, [stateRow(state, context.now())]);
     return writer.finish();
   }
 
-  private async normalizeOne(run: Run, pending: PendingPackage): Promise<void> {
+  private async normalizeOne(run: Run, pending: PendingPackage, ahead?: LoadAhead): Promise<void> {
     const { context, recorder } = run;
     const store = this.store(context);
     const loadId = pending.load_id;
     await recorder.step("normalize", loadId, async (done) => {
-      const manifest = await store.readVerified(pending);
+      const manifest = await store.readManifest(pending);
       await this.orSetAside(run, manifest, async () => {
+        await store.readVerified(pending, { content: manifest.run_id !== recorder.runId });
         const schema = await this.schemaToNormalize(
           manifest,
           schemaFromText(await store.readSchema(pending)),
         );
         const open = await store.beginNormalize(loadId);
+        const start = await this.packageStart(run, manifest);
         const result = await normalizePackage(
           {
             loadId,
@@ -776,6 +806,9 @@ export class Pipeline {
             jobs: manifest.jobs,
             from: pending.jobsDir,
             to: open.jobsDir,
+            jobFormat: this.destination.capabilities.jobFormat,
+            sync: run.durable,
+            onFull: ahead && ((job) => ahead.add(start, schema, jobsByTable([job], open.jobsDir)[0]!)),
             keepRejected: this.options.keepRejected !== false,
             keepNullColumns: this.options.keepNullColumns === true,
             refusedTables: manifest.refused_tables,
@@ -785,20 +818,26 @@ export class Pipeline {
           },
           context,
         );
+        // sealing moves the files
+        await ahead?.idle();
         bumpSchema(schema);
         const rejected = { ...manifest.rejected, ...result.rejected };
         const discards = Object.keys(rejected).length > 0 ? { rejected } : {};
-        await store.sealNormalized(open, {
-          manifest: {
-            ...manifest,
-            ...discards,
-            jobs: result.jobs,
-            rows: result.rows,
-            schema_changes: result.changes,
+        await store.sealNormalized(
+          open,
+          {
+            manifest: {
+              ...manifest,
+              ...discards,
+              jobs: result.jobs,
+              rows: result.rows,
+              schema_changes: result.changes,
+            },
+            schema: schemaToText(schema),
+            state: await store.readState(pending),
           },
-          schema: schemaToText(schema),
-          state: await store.readState(pending),
-        });
+          { sync: run.durable },
+        );
         for (const warning of result.warnings) recorder.warn(warning);
         recorder.package({
           load_id: loadId,
@@ -845,7 +884,7 @@ export class Pipeline {
   }
 
   /** Loads every pending package, oldest first. */
-  private async loadPending(run: Run): Promise<void> {
+  private async loadPending(run: Run, ahead?: LoadAhead): Promise<void> {
     const store = this.store(run.context);
     for (;;) {
       run.context.signal.throwIfAborted();
@@ -861,36 +900,30 @@ export class Pipeline {
           resources: manifest.resources,
         });
       if (next.stage === "extracted") await this.normalizeOne(run, next);
-      else await this.loadOne(run, next);
+      else await this.loadOne(run, next, ahead);
     }
   }
 
-  private async loadOne(run: Run, pending: PendingPackage): Promise<void> {
+  private async loadOne(run: Run, pending: PendingPackage, ahead?: LoadAhead): Promise<void> {
     const { context, recorder } = run;
     const store = this.store(context);
     const loadId = pending.load_id;
     await recorder.step("load", loadId, async (done) => {
-      const manifest = await store.readVerified(pending);
-      const scratchDir = join(this.dir, "scratch", loadId);
+      const manifest = await store.readManifest(pending);
       await this.orSetAside(run, manifest, async () => {
-        await mkdir(scratchDir, { recursive: true });
+        await store.readVerified(pending, { content: manifest.run_id !== recorder.runId });
+        this.checkJobFormat(manifest);
         const schemaJson = await store.readSchema(pending);
-        const previous = await store.committedSchema(manifest.schema_name);
-        const report = await this.withSession(context, (session) =>
-          session.commitPackage({
-            loadId,
-            schema: schemaFromText(schemaJson),
-            previousSchema: previous === undefined ? undefined : schemaFromText(previous),
-            schemaJson,
-            jobs: jobsByTable(manifest.jobs, pending.jobsDir),
-            replaceTables: manifest.resources
-              .filter(({ write_disposition }) => write_disposition === "replace")
-              .flatMap(({ tables }) => tables),
-            dropTables: manifest.drop_tables,
-            truncateTables: manifest.truncate_tables,
-            scratchDir,
-          }),
-        );
+        const work: PackageToCommit = {
+          ...(await this.packageStart(run, manifest)),
+          schema: schemaFromText(schemaJson),
+          schemaJson,
+          jobs: jobsByTable(manifest.jobs, pending.jobsDir),
+        };
+        const begun = await ahead?.take();
+        const report = await (begun
+          ? this.using(context, begun.session, () => begun.load.commit(work))
+          : this.withSession(context, (session) => session.commitPackage(work)));
         await store.markLoaded(loadId, new Date(context.now()));
         for (const { table, column, live, schema } of report.mismatched) {
           recorder.warn(
@@ -908,8 +941,41 @@ export class Pipeline {
           resources: manifest.resources,
         });
         done(manifest.rows ?? {}, bytesOf(manifest.jobs));
-      }).finally(() => rm(scratchDir, { recursive: true, force: true }));
+      }).finally(() => rm(this.scratchDir(loadId), { recursive: true, force: true }));
     });
+  }
+
+  private scratchDir(loadId: string): string {
+    return join(this.dir, "scratch", loadId);
+  }
+
+  private async packageStart({ context }: Run, manifest: Manifest): Promise<PackageStart> {
+    const scratchDir = this.scratchDir(manifest.load_id);
+    await mkdir(scratchDir, { recursive: true });
+    const previous = await this.store().committedSchema(manifest.schema_name);
+    return {
+      loadId: manifest.load_id,
+      startedAt: context.now(),
+      previousSchema: previous === undefined ? undefined : schemaFromText(previous),
+      replaceTables: manifest.resources
+        .filter(({ write_disposition }) => write_disposition === "replace")
+        .flatMap(({ tables }) => tables),
+      dropTables: manifest.drop_tables,
+      truncateTables: manifest.truncate_tables,
+      scratchDir,
+    };
+  }
+
+  /** Jobs are made for one kind of destination; the pipeline may have been given another one since. */
+  private checkJobFormat({ load_id, jobs }: Manifest): void {
+    const { jobFormat } = this.destination.capabilities;
+    const data = jobs.filter(({ table }) => table !== BOUNDARY_TABLE);
+    if (data.every(({ file }) => parseJobName(file)?.format === jobFormat)) return;
+    throw new EngineError(
+      "DESTINATION_CHANGED",
+      `Package ${load_id} was normalized for another kind of destination than ${this.destination.kind}.`,
+      { details: { pipeline: this.name, load_id } },
+    );
   }
 
   /** Sets a package aside when the error says that its data cannot be loaded; other errors leave it pending. */

@@ -1,3 +1,6 @@
 /** Public surface of "loadwright/sources": the built-in sources as parts for a source of one's own. */
 
 export { filesystemResources } from "./filesystem/resources.ts";
+export * from "./http/index.ts";
+export type { ResponseVerdict, RestApiInput } from "./rest_api/config.ts";
+export { restApi } from "./rest_api/resources.ts";

@@ -26,10 +26,25 @@ interface BuiltInEntry {
 /** Loaded only when used, so that listing sources costs nothing. */
 const BUILT_IN: ReadonlyMap<string, BuiltInEntry> = new Map([
   [
+    "sql_database",
+    {
+      description: "Tables and views of Postgres, MySQL, MariaDB, SQLite or DuckDB",
+      load: async () => (await import("./sql_database/resources.ts")).sqlDatabaseSource,
+    },
+  ],
+  [
     "filesystem",
     {
       description: "CSV, JSON Lines, JSON and Parquet files of a folder; each file is loaded once",
       load: async () => (await import("./filesystem/resources.ts")).filesystemSource,
+    },
+  ],
+  [
+    "rest_api",
+    {
+      description:
+        "JSON over HTTP, by configuration: endpoints, credentials, paging, cursors, dependent resources",
+      load: async () => (await import("./rest_api/resources.ts")).restApiSource,
     },
   ],
 ]);

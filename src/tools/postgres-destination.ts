@@ -35,7 +35,7 @@ export function postgresDestination(
       kind: "postgres",
       type: "dlt.destinations.postgres",
       name: config?.name ?? null,
-      capabilities: { identifierLengthMax: POSTGRES_IDENTIFIER_BYTES_MAX },
+      capabilities: { identifierLengthMax: POSTGRES_IDENTIFIER_BYTES_MAX, jobFormat: "blocks" },
       displayName: "postgres",
       async open() {
         // the secrets know near misses and where to write it

@@ -149,6 +149,9 @@ export class Secrets {
     this.#known.add(encodeURIComponent(secret));
     this.#known.add(JSON.stringify(secret).slice(1, -1));
     if (secret.length >= MASK_ANYWHERE_LENGTH) this.#known.add(Buffer.from(secret).toString("base64"));
+    // drivers tell parts of a connection URL
+    const password = /^[a-z][a-z0-9+.-]*:\/\/[^:@/]*:(.+)@/i.exec(secret)?.[1];
+    if (password !== undefined) this.#learn(percentDecoded(password));
   }
 
   #find(sections: readonly (readonly string[])[], key: string): string | undefined {
@@ -251,6 +254,14 @@ function isSecretName(provider: Provider, name: string): boolean {
   const key = name.split(/__|\./).at(-1) ?? "";
   if (provider.write === dotted) return !PUBLIC_KEYS.has(key);
   return /(^|_)(key|token|secret|password|passwd|credentials?)$/i.test(key);
+}
+
+function percentDecoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** dlt looks from the longest section to none; the module of a source has its name here. */

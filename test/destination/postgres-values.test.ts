@@ -40,7 +40,9 @@ async function load(definition: Table, rows: Record<string, Value>[], into = ses
   loads += 1;
   const id = `18000000${String(loads).padStart(2, "0")}.5`;
   await into.commitPackage(
-    await packageOf(folder, id, schemaOf([definition], `hash-${loads}`), { [definition.name]: rows }),
+    await packageOf("blocks", folder, id, schemaOf([definition], `hash-${loads}`), {
+      [definition.name]: rows,
+    }),
   );
 }
 
@@ -262,7 +264,14 @@ describe("at the same time", () => {
     );
     loads += 1;
     await watched.commitPackage(
-      await packageOf(folder, `1900000000.${loads}`, schemaOf([definition]), { t: [{ v: "new" }] }, ["t"]),
+      await packageOf(
+        "blocks",
+        folder,
+        `1900000000.${loads}`,
+        schemaOf([definition]),
+        { t: [{ v: "new" }] },
+        ["t"],
+      ),
     );
     await reading;
     await watched.close();
@@ -362,7 +371,7 @@ describe("a server", () => {
       "wider",
     );
     const report = await session.commitPackage(
-      await packageOf(folder, `1900000001.${loads}`, wider, { t: [{ a: "y", b: "z", c: "w" }] }),
+      await packageOf("blocks", folder, `1900000001.${loads}`, wider, { t: [{ a: "y", b: "z", c: "w" }] }),
     );
     expect(report.ddl).toEqual([
       'alter table "values_data"."t" add column "b" character varying, add column "c" character varying',

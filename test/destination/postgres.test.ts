@@ -54,7 +54,7 @@ async function load(
 ): Promise<CommitReport> {
   loads += 1;
   return into.commitPackage(
-    await packageOf(folder, `17000000${String(loads).padStart(2, "0")}.5`, schema, rows, replace),
+    await packageOf("blocks", folder, `17000000${String(loads).padStart(2, "0")}.5`, schema, rows, replace),
   );
 }
 
@@ -445,7 +445,7 @@ describe("merge", () => {
 describe("a package", () => {
   test("is applied once, however often it is committed", async () => {
     const schema = schemaOf([orders({ write_disposition: "append" })]);
-    const work = await packageOf(folder, "1.5", schema, { orders: [order(1, "a")] });
+    const work = await packageOf("blocks", folder, "1.5", schema, { orders: [order(1, "a")] });
     expect((await session.commitPackage(work)).alreadyCommitted).toBe(false);
     expect((await session.commitPackage(work)).alreadyCommitted).toBe(true);
     expect(await rows(ORDERS)).toEqual([["1", "a"]]);
@@ -577,10 +577,12 @@ describe("metadata", () => {
       _dlt_id: `s${version}`,
     });
     await session.commitPackage(
-      await packageOf(folder, "1.1", schema, { _dlt_pipeline_state: [row(1, "1.1")] }),
+      await packageOf("blocks", folder, "1.1", schema, { _dlt_pipeline_state: [row(1, "1.1")] }),
     );
     const unfinished = [row(2, "1.2"), row(3, "1.9")];
-    await session.commitPackage(await packageOf(folder, "1.2", schema, { _dlt_pipeline_state: unfinished }));
+    await session.commitPackage(
+      await packageOf("blocks", folder, "1.2", schema, { _dlt_pipeline_state: unfinished }),
+    );
     expect(await session.readState("p")).toEqual({
       version: 2,
       engine_version: 4,

@@ -4,7 +4,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { PackageToCommit, TableJobs } from "../../src/engine/destinations/destination.ts";
 import { kindOf, TableBuffer } from "../../src/engine/normalize/column-buffer.ts";
-import { BlockFileWriter } from "../../src/engine/package/block-format.ts";
+import { createJobFile, type JobFormat } from "../../src/engine/package/job-file.ts";
 import type { Column, DataType, Schema, Table, WriteDisposition } from "../../src/engine/schema/types.ts";
 
 export type Value = string | number | boolean | null;
@@ -53,6 +53,7 @@ export async function writeJob(
   definition: Table,
   rows: readonly Record<string, Value>[],
   fileId: string,
+  format: JobFormat,
 ): Promise<TableJobs> {
   await mkdir(folder, { recursive: true });
   const buffer = new TableBuffer(definition.name);
@@ -74,14 +75,15 @@ export async function writeJob(
       else column.setInt(row, value);
     }
   }
-  const path = join(folder, `${definition.name}.${fileId}.0.lwb`);
-  const writer = await BlockFileWriter.create(path);
+  const path = join(folder, `${definition.name}.${fileId}.0.${format}`);
+  const writer = await createJobFile(path, format);
   await writer.append(buffer);
-  await writer.close();
+  await writer.close({ sync: false });
   return { table: definition.name, files: [path], rows: rows.length };
 }
 
 export async function packageOf(
+  format: JobFormat,
   folder: string,
   loadId: string,
   schema: Schema,
@@ -92,12 +94,13 @@ export async function packageOf(
   for (const [name, values] of Object.entries(rows)) {
     const definition = schema.tables.get(name);
     if (definition === undefined) throw new Error(`no table ${name}`);
-    jobs.push(await writeJob(join(folder, loadId), definition, values, "0000000000"));
+    jobs.push(await writeJob(join(folder, loadId), definition, values, "0000000000", format));
   }
   const scratchDir = join(folder, `${loadId}-scratch`);
   await mkdir(scratchDir, { recursive: true });
   return {
     loadId,
+    startedAt: Date.now(),
     schema,
     schemaJson: JSON.stringify({ name: schema.name }),
     jobs,

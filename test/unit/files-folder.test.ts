@@ -34,12 +34,14 @@ const context = (
 ): ResourceContext => ({
   state,
   sourceState: {},
+  run: { atEnd: () => {} },
   get cursor(): never {
     throw new Error("no cursor");
   },
   signal,
   log: () => {},
   warn: (message) => warnings.push(message),
+  ended: () => {},
 });
 const jsonOf = (page: JsonlPage) =>
   Buffer.from(page.bytes)

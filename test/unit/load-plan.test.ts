@@ -22,7 +22,7 @@ function plan(
     loadId: "1.5",
     schema,
     schemaJson: "{}",
-    jobs: jobs.map((name): TableJobs => ({ table: name, files: [`${name}.lwb`], rows: 1 })),
+    jobs: jobs.map((name): TableJobs => ({ table: name, files: [`${name}.parquet`], rows: 1 })),
     replaceTables: replace,
     live,
     exists: live.size > 0,

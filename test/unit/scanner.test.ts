@@ -502,6 +502,37 @@ describe("the scanner agrees on", () => {
       { ...PLAIN, columns: { a: { data_type: "json" } } },
     ],
     [
+      "JSON in a text",
+      twice(
+        '{"a":"{\\"b\\": [1.0, \\"é\\"]}"}',
+        '{"a":"[1,2]"}',
+        '{"a":"\\"x\\""}',
+        '{"a":"{no"}',
+        '{"a":"\\ud83d"}',
+      ),
+      { ...PLAIN, columns: { a: { data_type: "json" } } },
+    ],
+    [
+      "decimals of every form",
+      twice(
+        ...[
+          "1.50",
+          "-0.00",
+          "-0",
+          "007.5",
+          "0.5",
+          ".5",
+          "5.",
+          "-12.340",
+          "1e3",
+          "\uf0261.50",
+          "\uf026-0.0",
+          "1.2.3",
+        ].map((digits) => `{"a":"${digits}"}`),
+      ),
+      { ...PLAIN, columns: { a: { data_type: "decimal" } } },
+    ],
+    [
       "empty values kept as JSON",
       twice('{"a":"x","b":null}', '{"a":[],"b":{}}', '{"a":{},"b":[]}'),
       { ...PLAIN, columns: { b: { data_type: "json" } } },

@@ -5,11 +5,14 @@
  */
 
 import type { RunContext } from "../context.ts";
+import type { JobFormat } from "../package/job-file.ts";
 import type { Schema } from "../schema/types.ts";
 
 export interface Capabilities {
   /** Longest identifier in bytes; names are shortened to it (DuckDB 65536, Postgres 63). */
   readonly identifierLengthMax: number;
+  /** The form of normalized jobs that it loads. */
+  readonly jobFormat: JobFormat;
 }
 
 export interface Destination {
@@ -56,22 +59,20 @@ export interface SchemaVersionRow {
 /** Columns of a live table by name: the type as the destination prints it. */
 export type LiveCatalogue = ReadonlyMap<string, ReadonlyMap<string, { type: string; nullable: boolean }>>;
 
-/** Rows of one table to load: block files of package/block-format.ts. */
+/** Rows of one table to load: files in the destination's `jobFormat`. */
 export interface TableJobs {
   readonly table: string;
   readonly files: readonly string[];
   readonly rows: number;
 }
 
-export interface PackageToCommit {
+/** What is known of a package before its rows are normalized. */
+export interface PackageStart {
   readonly loadId: string;
-  /** The schema after this package; its name, version and version_hash go to `_dlt_version` and `_dlt_loads`. */
-  readonly schema: Schema;
+  /** Milliseconds since 1970. */
+  readonly startedAt: number;
   /** The schema as of the last load; absent for the first. Tells a changed hint from a column altered by others. */
   readonly previousSchema?: Schema | undefined;
-  /** That schema as `_dlt_version` stores it: dlt's JSON. */
-  readonly schemaJson: string;
-  readonly jobs: readonly TableJobs[];
   /** Root tables of replace resources in this package: emptied with their nested tables even without a job. */
   readonly replaceTables: readonly string[];
   /** Tables to drop before the DDL; the stored versions of the schema go with them. */
@@ -80,6 +81,26 @@ export interface PackageToCommit {
   readonly truncateTables?: readonly string[];
   /** Folder for the destination's own spill files; exists, is emptied by the engine afterwards. */
   readonly scratchDir: string;
+}
+
+export interface PackageToCommit extends PackageStart {
+  /** The schema after this package; its name, version and version_hash go to `_dlt_version` and `_dlt_loads`. */
+  readonly schema: Schema;
+  /** That schema as `_dlt_version` stores it: dlt's JSON. */
+  readonly schemaJson: string;
+  readonly jobs: readonly TableJobs[];
+}
+
+/** A package whose jobs are handed over one by one. Ended by `commit` or `abandon`, exactly once. */
+export interface PackageLoad {
+  /** A job that is complete, with the schema as it is now. Does what it can in the background and never fails. */
+  add(schema: Schema, job: TableJobs): void;
+  /** Returns when everything that was added is done: until then the files are being read. */
+  idle(): Promise<void>;
+  /** As `commitPackage`; the files may have been moved to another folder. */
+  commit(work: PackageToCommit): Promise<CommitReport>;
+  /** Leaves nothing behind. */
+  abandon(): Promise<void>;
 }
 
 export interface CommitReport {
@@ -126,6 +147,8 @@ export interface DestinationSession {
   readBoundary(key: readonly string[]): Promise<{ readonly chunk: number; readonly hashes: string }[]>;
   catalogue(): Promise<LiveCatalogue>;
   commitPackage(work: PackageToCommit): Promise<CommitReport>;
+  /** Of destinations that can begin to load before a package is complete. */
+  beginPackage?(start: PackageStart): PackageLoad;
   /** For tests and inspection inside the engine; not the guarded query of the tools. */
   query(sql: string, parameters?: readonly unknown[]): Promise<QueryResult>;
   close(): Promise<void>;

@@ -63,7 +63,7 @@ export async function writeBoundaryJob(
       for (const [name, value] of Object.entries(row)) putCell(state, state.slot(table, name)!, at, value);
     }
     await writer.append(state.buffer);
-    await writer.close();
+    await writer.close({ sync: true });
   } catch (error) {
     await writer.abort().catch(() => {});
     throw error;

@@ -26,10 +26,13 @@ import { countRows, JobWriter } from "./job-writer.ts";
 import { nestedTablesFromHints } from "./nested-hints.ts";
 import { checkpoint, JsonlPage, type Row, type Yielded } from "./page.ts";
 import type { Resource, Source } from "./resource.ts";
-import type { ResourceContext } from "./resource-context.ts";
+import type { ResourceContext, RunScope } from "./resource-context.ts";
+import { sortedLines } from "./sorted-lines.ts";
 import { dispositionOf, strategyOf } from "./write-disposition.ts";
 
 const PROGRESS_MS = 100;
+/** Different reasons for an end that are kept of a resource; the others are counted together. */
+const END_REASONS_MAX = 20;
 const LF = 0x0a;
 
 /** Where the rows of the package being extracted go; opened when the first package is begun. */
@@ -58,6 +61,8 @@ export interface ExtractWork {
   /** Changed in place: declared tables and hints. `seal` may put a later form of it here. */
   schema: Schema;
   readonly naming: NamingConvention;
+  /** Jobs are on the disk when their package is sealed. */
+  readonly sync: boolean;
   /** Changed in place: cursors and resource state. */
   readonly state: PipelineState;
   /** What is remembered of rows at the last value of cursors beside the state. */
@@ -124,6 +129,8 @@ interface Running {
   readonly context: ResourceContext;
   readonly cursorBefore: unknown;
   readonly tables: Set<string>;
+  /** Why reading ended, with how often, in the open package. */
+  readonly ended: Map<string, number>;
   /** Rows in the open package. */
   rows: number;
   /** Rows over the whole run. */
@@ -154,6 +161,8 @@ class Extraction {
   /** Rows that were not even written, by table. */
   private readonly discarded = new Map<string, number>();
   private readonly tableCounts = new Map<string, { rows: number; bytes: number }>();
+  private readonly endings: (() => unknown)[] = [];
+  private readonly scope: RunScope = { atEnd: (close) => this.endings.push(close) };
 
   constructor(work: ExtractWork, context: RunContext) {
     this.work = work;
@@ -178,6 +187,7 @@ class Extraction {
       throw error;
     } finally {
       await Promise.allSettled(groups.map((group) => closeIterator(group)));
+      await Promise.allSettled(this.endings.map(async (close) => close()));
     }
   }
 
@@ -266,8 +276,10 @@ class Extraction {
       });
     }
     const { signal, log } = this.context;
+    const ended = new Map<string, number>();
     return {
       resource,
+      ended,
       loads,
       cursor,
       cursorBefore,
@@ -284,9 +296,14 @@ class Extraction {
           return sourceState();
         },
         cursor: cursor?.view as ResourceContext["cursor"],
+        run: this.scope,
         signal,
         log,
         warn: (message) => warn(`Resource ${resource.name}: ${message}`),
+        ended: (reason) => {
+          const kept = ended.has(reason) || ended.size < END_REASONS_MAX ? reason : "other reasons";
+          ended.set(kept, (ended.get(kept) ?? 0) + 1);
+        },
       },
     };
   }
@@ -342,12 +359,15 @@ class Extraction {
 
   private async open(): Promise<void> {
     const target = await this.work.begin();
-    this.writer = new JobWriter(target.jobsDir, this.context.limits.jobBytesMax);
+    this.writer = new JobWriter(target.jobsDir, this.context.limits.jobBytesMax, this.work.sync);
     this.jobsDir = target.jobsDir;
     this.rows = 0;
     this.bytes = 0;
     this.openedAt = this.context.now();
-    for (const running of this.running) running.rows = 0;
+    for (const running of this.running) {
+      running.rows = 0;
+      running.ended.clear();
+    }
   }
 
   private async close(): Promise<Extracted> {
@@ -394,6 +414,7 @@ class Extraction {
       ...(cursor && after !== undefined
         ? { cursor: { path: cursor.path, before: running.cursorBefore ?? null, after } }
         : {}),
+      ...(running.ended.size > 0 ? { ended: Object.fromEntries(running.ended) } : {}),
     };
   }
 
@@ -484,22 +505,37 @@ class Extraction {
   private async page(running: Running, page: Row | readonly Row[] | JsonlPage): Promise<void> {
     if (page instanceof JsonlPage) {
       if (this.needsObjects(running)) await this.linePage(running, page);
-      else if (running.loads) {
-        const table = this.declareTable(running, staticTable(running.resource));
-        if (this.refusedTables.has(table) && !this.admits(running, table, countRows(page.bytes))) return;
-        const rows = await this.writer!.writePage(table, page);
-        this.count(running, table, rows, page.bytes.length);
-      }
+      else if (running.cursor) {
+        const sorted = page.sorted === true && running.cursor.sorted;
+        const kept = sorted ? this.cursorLines(running, running.cursor, page) : undefined;
+        if (kept === undefined) await this.linePage(running, page);
+        else if (kept.bytes.length > 0) await this.bytesPage(running, kept);
+      } else await this.bytesPage(running, page);
       return;
     }
     await this.objects(running, Array.isArray(page) ? page : [page as Row]);
+  }
+
+  private async bytesPage(running: Running, page: JsonlPage): Promise<void> {
+    if (!running.loads) return;
+    const table = this.declareTable(running, staticTable(running.resource));
+    if (this.refusedTables.has(table) && !this.admits(running, table, countRows(page.bytes))) return;
+    const rows = await this.writer!.writePage(table, page);
+    this.count(running, table, rows, page.bytes.length);
+  }
+
+  /** The lines of a page in cursor order that are new; undefined: each line has to be looked at. */
+  private cursorLines(running: Running, cursor: CursorRun, page: JsonlPage): JsonlPage | undefined {
+    const bytes = call(running.resource, () => sortedLines(page.bytes, cursor));
+    if (bytes === undefined) return undefined;
+    cursor.pageDone(bytes.length > 0);
+    return bytes === page.bytes ? page : new JsonlPage(bytes, { guesses: page.guesses });
   }
 
   private needsObjects(running: Running): boolean {
     const { resource } = running;
     return (
       resource.steps.length > 0 ||
-      running.cursor !== undefined ||
       running.children.length > 0 ||
       typeof resource.hints.tableName === "function" ||
       resource.limit?.rows !== undefined ||

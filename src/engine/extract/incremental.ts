@@ -52,7 +52,7 @@ export interface Incremental extends IncrementalOptions {
   /** A field's name, or a JSONPath such as `$.meta.updated_at`. Names as in the source. */
   readonly cursorPath: string;
   /** Set by the engine: the bounds are texts of a command line, to be read as the type of `like`, or of the first row. */
-  readonly textBounds?: { readonly like: unknown };
+  readonly textBounds?: { readonly like: unknown; readonly refuseEmpty: boolean };
 }
 
 export function incremental(cursorPath: string, options: IncrementalOptions = {}): Incremental {
@@ -129,12 +129,12 @@ export class CursorRun {
   private readonly dedup: boolean;
   private readonly key: string | readonly string[] | undefined;
   private readonly resource: string;
-  /** Hashes of the rows that earlier runs have loaded at the start value: the first `startCount` of `start`. */
-  private readonly start: BoundaryHashes;
+  /** Hashes of the rows that earlier runs have loaded at the start value: the first `startCount`. */
+  private readonly startHashes: BoundaryHashes;
   private readonly startCount: number;
   private last: CursorValue;
   private boundaryRows: unknown[] = [];
-  /** Hashes of the rows at `last`; the same object as `start` until the cursor moves. */
+  /** Hashes of the rows at `last`; the same object as `startHashes` until the cursor moves. */
   private boundary: BoundaryHashes;
   /** How much of `boundary` the destination has, or will have with the package that is being extracted. */
   private saved: { readonly hashes: number; readonly chunks: number };
@@ -187,7 +187,7 @@ export class CursorRun {
       declared.primaryKey?.length === 0
     );
     const known = this.knownHashes(given);
-    this.start = known.hashes;
+    this.startHashes = known.hashes;
     this.boundary = known.hashes;
     this.startCount = known.hashes.count;
     this.saved = known.saved;
@@ -258,7 +258,7 @@ export class CursorRun {
 
   private checkWindow(): void {
     const { startValue, endValue } = this;
-    if (startValue === null || endValue === null) return;
+    if (!this.declared.textBounds?.refuseEmpty || startValue === null || endValue === null) return;
     if (this.compare(startValue, endValue, "endValue") > 0) {
       throw new EngineError(
         "CONFIG_INVALID",
@@ -289,6 +289,33 @@ export class CursorRun {
       );
     }
     return order;
+  }
+
+  /** Rows come in the cursor's order, so that only those at the ends of a page have to be looked at. */
+  get sorted(): boolean {
+    const { rowOrder, lastValueFunc, textBounds } = this.declared;
+    if (textBounds !== undefined && !this.adapted) return false;
+    return rowOrder === "asc" && (lastValueFunc ?? "max") === "max";
+  }
+
+  /** The value that a row has at the cursor. */
+  valueIn(row: unknown): CursorValue {
+    return this.order.form(findFirst(this.compiled, row));
+  }
+
+  /** Does `value` lie behind `other`? A cursor that starts nowhere lies before everything. */
+  isBehind(value: CursorValue, other: CursorValue): boolean {
+    return other === null || this.compare(value, other, "that of another row") > 0;
+  }
+
+  /** Where this run starts; rows up to it may have been loaded before. */
+  get start(): CursorValue {
+    return this.startValue;
+  }
+
+  /** Is the value within this run's end, if it has one? */
+  isBeforeEnd(value: CursorValue): boolean {
+    return this.endValue === null || this.compare(value, this.endValue, "endValue") < 0;
   }
 
   /** Is this row to be loaded? `stop`: neither it nor, by the declared order, any later one. */
@@ -337,11 +364,11 @@ export class CursorRun {
     if (fromStart === 0) {
       if (declared.rangeStart === "open") return declared.rowOrder === "desc" ? "stop" : "no";
       if (this.dedup && this.startCount > 0) {
-        const hash = this.hash(row, this.start.width);
-        const place = this.start.indexOf(hash);
+        const hash = this.hash(row, this.startHashes.width);
+        const place = this.startHashes.indexOf(hash);
         if (place >= 0 && place < this.startCount) return "no";
-        if (beyond === 0 && this.boundary === this.start) {
-          this.start.add(hash);
+        if (beyond === 0 && this.boundary === this.startHashes) {
+          this.startHashes.add(hash);
           this.rowsAtLast++;
           return "yes";
         }

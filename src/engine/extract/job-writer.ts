@@ -27,12 +27,15 @@ export class JobWriter {
   readonly jobs: JobInfo[] = [];
   private readonly dir: string;
   private readonly jobBytesMax: number;
+  private readonly sync: boolean;
   private readonly open = new Map<string, OpenJob>();
   private readonly closing: Promise<void>[] = [];
   private last: Promise<void> = Promise.resolve();
 
-  constructor(dir: string, jobBytesMax: number) {
+  /** `sync`: what is written is on the disk when `finish` returns. */
+  constructor(dir: string, jobBytesMax: number, sync: boolean) {
     this.dir = dir;
+    this.sync = sync;
     this.jobBytesMax = jobBytesMax;
   }
 
@@ -105,7 +108,7 @@ export class JobWriter {
     }
   }
 
-  /** Closes what is open; the jobs are complete then. The store syncs them when it seals the package. */
+  /** Closes what is open; the jobs are complete then. */
   async finish(): Promise<readonly JobInfo[]> {
     for (const table of [...this.open.keys()]) this.close(table);
     await Promise.all(this.closing);
@@ -128,8 +131,8 @@ export class JobWriter {
       ...(origins.length > 0 ? { origins } : {}),
       ...(guesses ? { guesses } : {}),
     });
-    // Sealing syncs every job; what a full one holds gets to disk while the next is being filled.
-    const closed = handle.sync().finally(() => handle.close());
+    // what a full one holds gets to disk while the next is being filled
+    const closed = (this.sync ? handle.sync() : Promise.resolve()).finally(() => handle.close());
     closed.catch(() => {});
     this.closing.push(closed);
   }

@@ -21,14 +21,24 @@ export class JsonlPage {
    * them exactly, and a new column gets the type that its whole file agrees on.
    */
   readonly guesses?: Readonly<Record<string, DataType>>;
+  /**
+   * True: the lines are in the order of the resource's cursor, none is blank, and whoever yields them vouches
+   * for it (a database has sorted them). Then only the first and the last ones are parsed for the cursor.
+   */
+  readonly sorted?: boolean;
 
   constructor(
     bytes: Uint8Array,
-    options: { origin?: { file: string; line: number }; guesses?: Readonly<Record<string, DataType>> } = {},
+    options: {
+      origin?: { file: string; line: number };
+      guesses?: Readonly<Record<string, DataType>>;
+      sorted?: boolean;
+    } = {},
   ) {
     this.bytes = bytes;
     this.origin = options.origin;
     this.guesses = options.guesses;
+    this.sorted = options.sorted;
   }
 }
 

@@ -13,7 +13,14 @@ export interface CursorView {
   readonly initialValue: unknown;
 }
 
+/** The run that resources are part of: the same object for all of them, and another one for the next run. */
+export interface RunScope {
+  /** Closes what resources share (a connection, a snapshot) once all of them have ended, however they ended. */
+  atEnd(close: () => unknown): void;
+}
+
 export interface ResourceContext {
+  readonly run: RunScope;
   /** State of this resource: a JSON object that is stored with the rows it belongs to. Mutate it in place. */
   readonly state: Record<string, unknown>;
   /** State shared by the resources of the source. */
@@ -24,4 +31,9 @@ export interface ResourceContext {
   readonly log: Log;
   /** A warning for the run's report; for things a person should look at. */
   readonly warn: (message: string) => void;
+  /**
+   * Says why there was nothing more to read ("page 12 had 37 of 100 rows"): the evidence that the resource is
+   * complete. Counted in the run's report; no values of rows in it.
+   */
+  readonly ended: (reason: string) => void;
 }

@@ -70,7 +70,7 @@ export function backfilled(
       rangeStart: "closed",
       rangeEnd: "open",
       lag: undefined,
-      textBounds: { like: declared.initialValue ?? stored(name, declared.cursorPath) },
+      textBounds: { like: declared.initialValue ?? stored(name, declared.cursorPath), refuseEmpty: true },
     })),
   );
   return { source: changed, resources: taking.map(({ name }) => name), warnings };
@@ -87,7 +87,8 @@ export function scheduled(source: Source, interval: Window, stored: StoredCursor
         ...declared,
         initialValue: farther(declared.initialValue, interval.from, sign),
         endValue: farther(declared.endValue, interval.to, -sign),
-        textBounds: { like },
+        // an interval outside of the declared bounds has no rows, and that is no mistake
+        textBounds: { like, refuseEmpty: false },
       };
     }),
   );

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { RunContext } from "../context.ts";
 import { EngineError } from "../errors.ts";
 import { JsonSyntaxError } from "../interop/json.ts";
-import { BlockFileWriter } from "../package/block-format.ts";
+import { createJobFile, type JobFileWriter, type JobFormat } from "../package/job-file.ts";
 import { formatJobName, newFileId } from "../package/job-name.ts";
 import type { JobInfo, SchemaChange } from "../package/types.ts";
 import { BOUNDARY_TABLE } from "../schema/boundary-table.ts";
@@ -33,6 +33,11 @@ export interface NormalizeWork {
   readonly from: string;
   /** Folder for the normalized jobs. */
   readonly to: string;
+  readonly jobFormat: JobFormat;
+  /** Normalized jobs are on the disk when this returns; else they are once the system gets to it. */
+  readonly sync: boolean;
+  /** Called with each job that is full while there are rows to come. */
+  readonly onFull?: ((job: JobInfo) => void) | undefined;
   /** Keep what contracts discard in the table `_loadwright_rejected`; else it is only counted. */
   readonly keepRejected?: boolean;
   /** Tables that their contract keeps out of the schema. */
@@ -64,7 +69,7 @@ export async function normalizePackage(work: NormalizeWork, context: RunContext)
     if (rejected.state) yield rejected.state;
   };
   const scanners = new Map<string, Scanner>();
-  const output = new JobOutput(work.to, context.limits.jobBytesMax);
+  const output = new JobOutput(work, context.limits.jobBytesMax);
   const startedAt = context.now();
   let bytesDone = 0;
   let lastProgress = 0;
@@ -153,13 +158,19 @@ function materialize(schema: Schema, rowPath: RowPath, name: string): void {
 /** The open job of each table; rotated by size, so that files stay bounded. */
 class JobOutput {
   private readonly dir: string;
+  private readonly format: JobFormat;
+  private readonly sync: boolean;
+  private readonly onFull: NormalizeWork["onFull"];
   private readonly jobBytesMax: number;
-  private readonly open = new Map<string, { writer: BlockFileWriter; file: string }>();
+  private readonly open = new Map<string, { writer: JobFileWriter; file: string }>();
   /** In the order of the rows, whichever file is synced first: of equal keys the last row wins. */
   private readonly closing: Promise<JobInfo>[] = [];
 
-  constructor(dir: string, jobBytesMax: number) {
-    this.dir = dir;
+  constructor({ to, jobFormat, sync, onFull }: NormalizeWork, jobBytesMax: number) {
+    this.dir = to;
+    this.format = jobFormat;
+    this.sync = sync;
+    this.onFull = onFull;
     this.jobBytesMax = jobBytesMax;
   }
 
@@ -195,20 +206,29 @@ class JobOutput {
       }
     }
     let job = this.open.get(state.name);
+    if (job && !job.writer.fits(state.buffer)) {
+      this.close(state.name);
+      job = undefined;
+    }
     if (!job) {
-      const file = formatJobName({ table: state.name, fileId: newFileId(), retry: 0, format: "blocks" });
-      job = { writer: await BlockFileWriter.create(join(this.dir, file)), file };
+      const file = formatJobName({ table: state.name, fileId: newFileId(), retry: 0, format: this.format });
+      job = { writer: await createJobFile(join(this.dir, file), this.format), file };
       this.open.set(state.name, job);
     }
     await job.writer.append(state.buffer);
-    if (job.writer.bytes >= this.jobBytesMax) this.close(state.name);
+    if (job.writer.bytes >= this.jobBytesMax) this.close(state.name, this.onFull);
   }
 
-  /** Closing syncs the file to disk; that goes on while the next rows are normalized. */
-  private close(table: string): void {
+  /** Closing may sync the file to disk; that goes on while the next rows are normalized. */
+  private close(table: string, onFull?: NormalizeWork["onFull"]): void {
     const { writer, file } = this.open.get(table)!;
     this.open.delete(table);
-    const closed = writer.close().then(() => ({ file, table, rows: writer.rows, bytes: writer.bytes }));
+    const closed = writer.close({ sync: this.sync }).then(() => {
+      const { rows, bytes, crc32 } = writer;
+      const job = { file, table, rows, bytes, ...(crc32 === undefined ? {} : { crc32 }) };
+      onFull?.(job);
+      return job;
+    });
     closed.catch(() => {});
     this.closing.push(closed);
   }

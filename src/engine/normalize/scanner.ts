@@ -6,10 +6,13 @@
  */
 
 import { writeRandomRowId } from "../interop/hash.ts";
-import { parseJsonDocument } from "../interop/json.ts";
+import { decodeTyped, parseJsonDocument } from "../interop/json.ts";
 import { NestedIdHasher, ROW_ID_LENGTH } from "../interop/keccak.ts";
+import { coerce } from "../schema/coerce.ts";
 import { propagationOf } from "../schema/merge.ts";
 import { LOAD_ID, ROOT_ID, ROW_ID } from "../schema/tables.ts";
+import { inferType } from "../schema/values.ts";
+import { putCell } from "./put-cell.ts";
 import type { RowPath } from "./row-path.ts";
 import { scanDate, scanTimestamp } from "./scan-time.ts";
 import { type KeyEntry, type ListShape, ObjectShape, ShapeLearner } from "./shape.ts";
@@ -60,7 +63,10 @@ export class Scanner {
   private touched: TableState[] = [];
   private readonly marks: number[] = [];
   private instance = 0;
-  private bytes: Uint8Array & { latin1Slice(from: number, to: number): string };
+  private bytes: Uint8Array & {
+    latin1Slice(from: number, to: number): string;
+    utf8Slice(from: number, to: number): string;
+  };
   private scratch = new Uint8Array(4096);
   private eligible: boolean;
 
@@ -418,7 +424,10 @@ export class Scanner {
     // a string that may carry a type mark is the row path's
     if (byte === MARK_LEAD) return this.marked(table, slot, row, at);
     while (byte !== QUOTE) {
-      if (byte === BACKSLASH) return slot.type === "text" ? this.escaped(table, slot, row, start, at) : BAIL;
+      if (byte === BACKSLASH) {
+        if (slot.type === "text") return this.escaped(table, slot, row, start, at);
+        return slot.type === "json" ? this.escapedJson(table, slot, row, start, at) : BAIL;
+      }
       if (byte < 0x20) return BAIL;
       byte = bytes[++at]!;
     }
@@ -470,9 +479,48 @@ export class Scanner {
         slot.cells.setDays(row, days);
         return true;
       }
+      case "decimal":
+        if (!isPlainDecimal(bytes, start, end)) return this.coerced(table, slot, row, start, end);
+        table.buffer.setBytes(slot.cells, row, bytes, start, end);
+        return true;
       default:
-        return false;
+        return this.coerced(table, slot, row, start, end);
     }
+  }
+
+  /** A cell that needs the row path's coercion, but not the row path: nothing about the row is new. */
+  private coerced(table: TableState, slot: Slot, row: number, start: number, end: number): boolean {
+    return this.coercedText(table, slot, row, this.bytes.utf8Slice(start, end));
+  }
+
+  private coercedText(table: TableState, slot: Slot, row: number, text: string): boolean {
+    // bytes that are no UTF-8, or a half of a surrogate pair: the row path says what is wrong
+    if (text.includes("\ufffd") || !text.isWellFormed()) return false;
+    const value = decodeTyped(text);
+    const cell = coerce(slot.type, inferType(value), value);
+    if (cell === undefined) return false;
+    putCell(table, slot, row, cell);
+    return true;
+  }
+
+  /** JSON in a string: `at` is at the first backslash. */
+  private escapedJson(table: TableState, slot: Slot, row: number, start: number, at: number): number {
+    const bytes = this.bytes;
+    let end = at;
+    let byte = bytes[end]!;
+    while (byte !== QUOTE) {
+      if (byte < 0x20) return BAIL;
+      end += byte === BACKSLASH ? 2 : 1;
+      byte = bytes[end]!;
+      if (byte === undefined) return BAIL;
+    }
+    let text: string;
+    try {
+      text = JSON.parse(bytes.utf8Slice(start - 1, end + 1));
+    } catch {
+      return BAIL;
+    }
+    return this.coercedText(table, slot, row, text) ? end + 1 : BAIL;
   }
 
   /** `-?digits[.digits]` as a double; other ways to write a number as text are Python's business. */
@@ -507,7 +555,11 @@ export class Scanner {
     }
     if (!isMark) return this.putString(table, slot, row, at, end) ? end + 1 : BAIL;
     const kind = bytes[at + 2];
-    if ((kind === 0xa7 && slot.type === "timestamp") || (kind === 0xa8 && slot.type === "date")) {
+    if (
+      (kind === 0xa6 && slot.type === "decimal" && isPlainDecimal(bytes, at + 3, end)) ||
+      (kind === 0xa7 && slot.type === "timestamp") ||
+      (kind === 0xa8 && slot.type === "date")
+    ) {
       return this.putString(table, slot, row, at + 3, end) ? end + 1 : BAIL;
     }
     return BAIL;
@@ -582,6 +634,25 @@ export class Scanner {
     table.buffer.setBytes(slot.cells, row, out, 0, length);
     return end + 1;
   }
+}
+
+/** More digits are the row path's: it bounds them. */
+const PLAIN_DECIMAL_BYTES_MAX = 500;
+
+/** Digits in the very form in which the row path would store them: no sign but a minus, no zeros in front. */
+function isPlainDecimal(bytes: Uint8Array, start: number, end: number): boolean {
+  const from = bytes[start] === MINUS ? start + 1 : start;
+  if (end - from > PLAIN_DECIMAL_BYTES_MAX) return false;
+  if (bytes[from] === ZERO && end - from > 1 && bytes[from + 1] !== DOT) return false;
+  let dot = -1;
+  let zero = true;
+  for (let at = from; at < end; at++) {
+    const byte = bytes[at]!;
+    if (byte === DOT && dot < 0) dot = at;
+    else if (byte >= ZERO && byte <= NINE) zero &&= byte === ZERO;
+    else return false;
+  }
+  return end > from && dot !== from && dot !== end - 1 && !(zero && from > start);
 }
 
 /** `true` or `false` in any case; other words for them are the row path's. */

@@ -186,13 +186,18 @@ export class BlockFileWriter {
     this.pending.catch(() => {});
   }
 
-  /** Writes the end mark and syncs: after this the file is whole, or an error was thrown. */
-  async close(): Promise<void> {
+  /** Blocks may differ in their columns. */
+  fits(_buffer: TableBuffer): boolean {
+    return true;
+  }
+
+  /** Writes the end mark: after this the file is whole, or an error was thrown. `sync`: and on the disk. */
+  async close({ sync = true }: { readonly sync?: boolean } = {}): Promise<void> {
     try {
       await this.settle();
       await writeAll(this.file, mark(0, this.blocks));
       this.bytes += PREFIX_BYTES;
-      await this.file.sync();
+      if (sync) await this.file.sync();
     } finally {
       await this.file.close();
     }

@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { EngineError } from "../errors.ts";
 import type { JobName } from "./types.ts";
 
-const FORMATS: readonly JobName["format"][] = ["typed-jsonl", "blocks"];
+const FORMATS: readonly JobName["format"][] = ["typed-jsonl", "parquet", "blocks"];
 const FILE_ID = /^[0-9a-f]{10}$/;
 const RETRY = /^(0|[1-9]\d{0,5})$/;
 

@@ -22,8 +22,10 @@
  * Schema and state are kept as text: they are encoded by interop/, which tells 1.0 from 1.
  */
 
+import { createReadStream } from "node:fs";
 import { access, mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { crc32 } from "node:zlib";
 import type { RunContext } from "../context.ts";
 import { EngineError, type ErrorEnvelope } from "../errors.ts";
 import { parseJobName } from "./job-name.ts";
@@ -61,6 +63,14 @@ export interface PackageContent {
   /** Encoded schema and state, see interop/. */
   readonly schema: string;
   readonly state: string;
+}
+
+export interface SealOptions {
+  /**
+   * False: the rows get to the disk when the system does it, because they are about to be loaded. After a loss
+   * of power such a package is found to be corrupt and its rows are fetched again. Default true.
+   */
+  readonly sync?: boolean;
 }
 
 export interface StoreOptions {
@@ -145,10 +155,14 @@ export class PackageStore {
     return readOrCorrupt(join(ref.dir, "state.json"), ref.load_id);
   }
 
-  /** The manifest of a package whose jobs are all there with the size they were sealed with. */
-  async readVerified(ref: PackageRef): Promise<Manifest> {
+  /**
+   * The manifest of a package whose jobs are all there with the size they were sealed with; with `content`,
+   * for a package that another process has written, also with the same bytes where a checksum is known.
+   */
+  async readVerified(ref: PackageRef, { content = false } = {}): Promise<Manifest> {
     const manifest = await this.readManifest(ref);
     await verifyJobs(ref, manifest);
+    if (content) await verifyContent(ref, manifest);
     return manifest;
   }
 
@@ -169,10 +183,14 @@ export class PackageStore {
   }
 
   /** The extracted rows, the schema and the state become one pending package, or nothing does. */
-  async sealExtracted(open: OpenPackage, content: PackageContent): Promise<PendingPackage> {
+  async sealExtracted(
+    open: OpenPackage,
+    content: PackageContent,
+    options: SealOptions = {},
+  ): Promise<PendingPackage> {
     await this.#mustBeAt("extracting", open.load_id);
     await this.#mustNotBeAt("extracted", open.load_id);
-    return (await this.#seal(open, content, "extracted")) as PendingPackage;
+    return (await this.#seal(open, content, "extracted", options)) as PendingPackage;
   }
 
   /** Throws a package away that was not sealed. */
@@ -194,11 +212,15 @@ export class PackageStore {
   }
 
   /** The normalized form takes the place of the extracted one. */
-  async sealNormalized(open: OpenPackage, content: PackageContent): Promise<PendingPackage> {
+  async sealNormalized(
+    open: OpenPackage,
+    content: PackageContent,
+    options: SealOptions = {},
+  ): Promise<PendingPackage> {
     await this.#mustBeAt("normalizing", open.load_id);
     await this.#mustBeAt("extracted", open.load_id);
     await this.#mustNotBeAt("normalized", open.load_id);
-    const sealed = (await this.#seal(open, content, "normalized")) as PendingPackage;
+    const sealed = (await this.#seal(open, content, "normalized", options)) as PendingPackage;
     await this.#removeFolder("extracted", open.load_id);
     return sealed;
   }
@@ -405,13 +427,18 @@ export class PackageStore {
 
   // ---- one rename each ----
 
-  async #seal(open: OpenPackage, content: PackageContent, stage: PendingStage): Promise<PackageRef> {
+  async #seal(
+    open: OpenPackage,
+    content: PackageContent,
+    stage: PendingStage,
+    { sync = true }: SealOptions,
+  ): Promise<PackageRef> {
     const { manifest } = content;
     const wrong = whatIsWrong(manifest, open.load_id);
     if (wrong !== undefined) throw defect(`the manifest of package ${open.load_id} ${wrong}`);
     const ref = refAt(open.dir, stage, open.load_id);
     await verifyJobs(ref, manifest);
-    for (const job of manifest.jobs) await syncFile(join(open.jobsDir, job.file));
+    if (sync) for (const job of manifest.jobs) await syncFile(join(open.jobsDir, job.file));
     await syncFolder(open.jobsDir);
     this.#boundary(`package:${stage}:jobs`);
     await writeFileAtomic(join(open.dir, "schema.json"), content.schema);
@@ -545,6 +572,16 @@ async function verifyJobs(ref: PackageRef, manifest: Manifest): Promise<void> {
     if (size !== job.bytes) throw corrupt(path, ref.load_id, `has ${size} bytes instead of ${job.bytes}`);
   }
   for (const file of files) throw corrupt(join(ref.jobsDir, file), ref.load_id, "is not in the manifest");
+}
+
+async function verifyContent(ref: PackageRef, manifest: Manifest): Promise<void> {
+  for (const job of manifest.jobs) {
+    if (job.crc32 === undefined) continue;
+    const path = join(ref.jobsDir, job.file);
+    let crc = 0;
+    for await (const bytes of createReadStream(path, { highWaterMark: 1 << 20 })) crc = crc32(bytes, crc);
+    if (crc !== job.crc32) throw corrupt(path, ref.load_id, "does not have the checksum it was sealed with");
+  }
 }
 
 function corrupt(path: string, loadId: string, what: string, cause?: unknown): EngineError {

@@ -11,6 +11,7 @@
 
 import type { ErrorEnvelope } from "../errors.ts";
 import type { ContractMode, DataType, WriteDisposition } from "../schema/types.ts";
+import type { JobFormat } from "./job-file.ts";
 
 export type Stage = "extracted" | "normalized" | "loaded" | "failed";
 export const STAGES: readonly Stage[] = ["extracted", "normalized", "loaded", "failed"];
@@ -21,8 +22,8 @@ export interface JobName {
   /** 10 hex digits. */
   readonly fileId: string;
   readonly retry: number;
-  /** `typed-jsonl`: extracted rows; `blocks`: normalized rows (see block-format.ts). */
-  readonly format: "typed-jsonl" | "blocks";
+  /** `typed-jsonl`: extracted rows; else normalized rows (see job-file.ts). */
+  readonly format: "typed-jsonl" | JobFormat;
 }
 
 export interface JobInfo {
@@ -30,6 +31,8 @@ export interface JobInfo {
   readonly table: string;
   readonly rows: number;
   readonly bytes: number;
+  /** Of the whole file, of forms that have no checksums inside. */
+  readonly crc32?: number;
   /** Extracted jobs of files: from which byte of the job on the rows come from which file and line (1-based). */
   readonly origins?: readonly (readonly [byte: number, file: string, line: number])[];
   /** Extracted jobs: types for columns that nothing else gives a type; see JsonlPage. */
@@ -44,6 +47,8 @@ export interface ResourceInPackage {
   readonly rows: number;
   /** The cursor before and after, as stored in state; absent without an incremental. */
   readonly cursor?: { readonly path: string; readonly before: unknown; readonly after: unknown };
+  /** Why there was nothing more to read, as the source told it, and how often it said so. */
+  readonly ended?: Readonly<Record<string, number>>;
 }
 
 /** manifest.json of a package. */

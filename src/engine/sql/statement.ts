@@ -13,7 +13,7 @@ export interface Statement {
   readonly parameters?: readonly (string | number | null)[];
 }
 
-/** A column to fill from block files. */
+/** A column to fill from job files. */
 export interface LoadColumn {
   readonly name: string;
   readonly kind: Kind;
@@ -26,7 +26,7 @@ export type Count = "inserted" | "deleted" | "deduplicated";
 export type Step =
   /** One statement; the rows it touches are reported for `table` under `counts`. */
   | { readonly kind: "sql"; readonly table: string; readonly sql: string; readonly counts?: Count }
-  /** Bulk load of block files. */
+  /** Bulk load of job files. */
   | {
       readonly kind: "load";
       readonly table: string;

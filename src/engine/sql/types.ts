@@ -1,5 +1,5 @@
 /**
- * Columns as SQL types, and the kind of cell a column has in block files. The types are exactly the ones that
+ * Columns as SQL types, and the kind of cell a column has in job files. The types are exactly the ones that
  * dlt creates, spelled as `duckdb_columns()` and Postgres's `format_type` print them, so that comparing is
  * comparing text.
  */

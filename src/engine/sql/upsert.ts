@@ -10,7 +10,7 @@
  * out the updating and deleting, and of two documents with one key takes the first, as two loads would.
  *
  * Row ids are made of the key, so the nested rows of two documents with one key cannot be told apart by ids:
- * they carry the number of their document (see DOCUMENT), which exists in block files and staging only.
+ * they carry the number of their document (see DOCUMENT), which exists in job files and staging only.
  */
 
 import { EngineError } from "../errors.ts";

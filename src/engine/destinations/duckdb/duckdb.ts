@@ -1,39 +1,39 @@
 /** DuckDB as a destination: one file, one dataset a session, one transaction a package. */
 
-import { mkdir, stat } from "node:fs/promises";
 import { inflateSync } from "node:zlib";
-import type { DuckDBConnection, DuckDBInstance, DuckDBValue, Json } from "@duckdb/node-api";
+import type { DuckDBConnection, DuckDBValue, Json } from "@duckdb/node-api";
 import type { RunContext } from "../../context.ts";
 import { EngineError } from "../../errors.ts";
-import { type LoadPlan, planLoad } from "../../load/plan.ts";
 import { BOUNDARY_TABLE } from "../../schema/boundary-table.ts";
 import { selectBoundary } from "../../sql/boundary.ts";
 import { type Dataset, duckdbDialect } from "../../sql/dialect.ts";
 import {
   LOADS_TABLE,
   STATE_TABLE,
-  selectLoad,
   selectLoads,
   selectState,
   selectVersions,
   VERSION_TABLE,
 } from "../../sql/metadata.ts";
 import { REPLACE_STRATEGIES, type ReplaceStrategy } from "../../sql/replace.ts";
-import type { Count, Statement, Step } from "../../sql/statement.ts";
+import type { Statement } from "../../sql/statement.ts";
 import type {
   CommitReport,
   Destination,
   DestinationSession,
   LiveCatalogue,
   LoadRow,
+  PackageLoad,
+  PackageStart,
   PackageToCommit,
   QueryResult,
   SchemaVersionRow,
   StoredStateRow,
 } from "../destination.ts";
-import { bulkLoad } from "./bulk-load.ts";
+import { datasetExists, isCommitted, type Row, readCatalogue, readRows } from "./catalogue.ts";
 import { duckdbError } from "./errors.ts";
 import { DuckdbInstances, type SharedInstance } from "./instances.ts";
+import { DuckdbPackageLoad } from "./package-load.ts";
 
 export interface DuckdbOptions {
   /** The database file; it and its folder are made where they are missing. */
@@ -69,7 +69,7 @@ export function duckdb(
     kind: "duckdb",
     type: "dlt.destinations.duckdb",
     name: options.name ?? null,
-    capabilities: { identifierLengthMax: 65536 },
+    capabilities: { identifierLengthMax: 65536, jobFormat: "parquet" },
     displayName: `duckdb:${options.path}`,
     async open(dataset, context) {
       if (options.path === "" || options.path.startsWith(":memory:")) {
@@ -91,8 +91,6 @@ export function duckdb(
     },
   };
 }
-
-type Row = Record<string, Json>;
 
 class DuckdbSession implements DestinationSession {
   private readonly shared: SharedInstance;
@@ -205,17 +203,15 @@ class DuckdbSession implements DestinationSession {
   }
 
   async commitPackage(work: PackageToCommit): Promise<CommitReport> {
-    return this.shared.exclusive(async () => {
-      const connection = await this.shared.instance.connect().catch((error: unknown) => {
-        throw duckdbError(error, "load", { load_id: work.loadId });
+    return this.beginPackage(work).commit(work);
+  }
+
+  beginPackage(start: PackageStart): PackageLoad {
+    const connect = (): Promise<DuckDBConnection> =>
+      this.shared.instance.connect().catch((error: unknown) => {
+        throw duckdbError(error, "load", { load_id: start.loadId });
       });
-      const commit = new Commit(this.shared.instance, connection, this.dataset, this.context, work);
-      try {
-        return await commit.run();
-      } finally {
-        connection.closeSync();
-      }
-    });
+    return new DuckdbPackageLoad(connect, this.shared.turn(), this.dataset, this.context, start);
   }
 
   private async versions(filter: Parameters<typeof selectVersions>[2]): Promise<SchemaVersionRow[]> {
@@ -249,165 +245,6 @@ class DuckdbSession implements DestinationSession {
   }
 }
 
-/**
- * One package in one transaction:
- *
- *     begin -> (load id known: rollback, done) -> DDL -> rows of each root table -> metadata -> commit
- *
- * Whatever fails before the commit leaves nothing behind.
- */
-class Commit {
-  private readonly instance: DuckDBInstance;
-  private readonly connection: DuckDBConnection;
-  private readonly dataset: Dataset;
-  private readonly context: RunContext;
-  private readonly work: PackageToCommit;
-  private readonly counts: Record<string, { inserted: number; deleted?: number; deduplicated?: number }> = {};
-  /** The table being written, for the error. */
-  private table: string | undefined;
-  private inTransaction = false;
-
-  constructor(
-    instance: DuckDBInstance,
-    connection: DuckDBConnection,
-    dataset: Dataset,
-    context: RunContext,
-    work: PackageToCommit,
-  ) {
-    this.instance = instance;
-    this.connection = connection;
-    this.dataset = dataset;
-    this.context = context;
-    this.work = work;
-  }
-
-  async run(): Promise<CommitReport> {
-    const { signal } = this.context;
-    const interrupt = (): void => this.connection.interrupt();
-    signal.addEventListener("abort", interrupt);
-    try {
-      return await this.commit();
-    } catch (error) {
-      if (this.inTransaction) await this.connection.run("rollback").catch(() => {});
-      throw this.explain(error);
-    } finally {
-      signal.removeEventListener("abort", interrupt);
-    }
-  }
-
-  private async commit(): Promise<CommitReport> {
-    const { connection, dataset, context, work } = this;
-    await connection.run("set TimeZone = 'UTC'");
-    await useTemporaryDirectory(connection, work.scratchDir);
-    this.throwIfCancelled();
-    context.boundary("load:begin");
-    await connection.run("begin transaction");
-    this.inTransaction = true;
-    if (await isCommitted(connection, dataset, work.loadId)) {
-      await connection.run("rollback");
-      this.inTransaction = false;
-      return { alreadyCommitted: true, ddl: [], tables: {}, foreign: [], mismatched: [] };
-    }
-    const plan = await this.plan();
-    for (const statement of plan.ddl.statements) {
-      this.table = statement.table || undefined;
-      await connection.run(statement.sql);
-    }
-    this.table = undefined;
-    context.boundary("load:ddl");
-    for (const { root, steps } of plan.roots) {
-      for (const step of steps) await this.step(step);
-      this.table = undefined;
-      context.boundary(`load:table:${root}`);
-    }
-    for (const statement of plan.metadata) await readRows(connection, statement);
-    this.throwIfCancelled();
-    context.boundary("load:commit");
-    await connection.run("commit");
-    this.inTransaction = false;
-    context.boundary("load:committed");
-    return {
-      alreadyCommitted: false,
-      ddl: plan.ddl.statements.map((statement) => statement.sql),
-      tables: this.counts,
-      foreign: plan.ddl.foreign,
-      mismatched: plan.ddl.mismatched,
-      widened: plan.ddl.widened,
-    };
-  }
-
-  private async plan(): Promise<LoadPlan> {
-    const { connection, dataset, context, work } = this;
-    return planLoad({
-      dialect: duckdbDialect,
-      dataset,
-      loadId: work.loadId,
-      schema: work.schema,
-      schemaJson: work.schemaJson,
-      jobs: work.jobs,
-      replaceTables: work.replaceTables,
-      dropTables: work.dropTables,
-      truncateTables: work.truncateTables,
-      previousSchema: work.previousSchema,
-      live: await readCatalogue(connection, dataset),
-      exists: await datasetExists(connection, dataset),
-      insertedAt: new Date(context.now()).toISOString(),
-    });
-  }
-
-  private async step(step: Step): Promise<void> {
-    this.throwIfCancelled();
-    this.table = step.table;
-    if (step.kind === "sql") {
-      const result = await this.connection.run(step.sql);
-      if (step.counts !== undefined) this.count(step.table, step.counts, result.rowsChanged);
-      return;
-    }
-    const startedAt = this.context.now();
-    const bytes = await totalBytes(step.files);
-    const progress = (rows: number): void =>
-      this.context.progress({
-        kind: "progress",
-        step: "load",
-        loadId: this.work.loadId,
-        table: step.table,
-        rows,
-        bytes,
-        elapsedMs: this.context.now() - startedAt,
-      });
-    const { rows } = await bulkLoad(this.connection, step.into, step.columns, step.files, {
-      signal: this.context.signal,
-      instance: this.instance,
-      onProgress: (loaded) => progress(loaded.rows),
-    });
-    if (step.counts !== undefined) this.count(step.table, step.counts, rows);
-  }
-
-  private count(table: string, what: Count, rows: number): void {
-    const counts = this.counts[table] ?? { inserted: 0 };
-    counts[what] = (counts[what] ?? 0) + rows;
-    this.counts[table] = counts;
-  }
-
-  private throwIfCancelled(): void {
-    if (this.context.signal.aborted) throw new EngineError("CANCELLED", "The load was cancelled.");
-  }
-
-  /** A statement that an abort interrupted fails in DuckDB's words; what happened is that it was cancelled. */
-  private explain(error: unknown): unknown {
-    const where = { load_id: this.work.loadId, ...(this.table === undefined ? {} : { table: this.table }) };
-    if (this.context.signal.aborted && !(error instanceof EngineError)) {
-      return new EngineError("CANCELLED", "The load was cancelled.", { details: where });
-    }
-    return isFromDuckdb(error) || error instanceof EngineError ? duckdbError(error, "load", where) : error;
-  }
-}
-
-/** DuckDB's messages begin with their class; anything else (a test's crash, a bug) passes as it is. */
-function isFromDuckdb(error: unknown): boolean {
-  return error instanceof Error && /^[A-Z][A-Za-z ]*? Error: /.test(error.message);
-}
-
 async function configure(
   connection: DuckDBConnection,
   options: DuckdbOptions,
@@ -419,64 +256,6 @@ async function configure(
   await connection.run("set TimeZone = 'UTC'");
   // Merging lets the last arriving row win; row ids only tell the arrival while this is on.
   await connection.run("set preserve_insertion_order = true");
-}
-
-/** DuckDB keeps to the first folder that it has spilled to; that one must then exist again. */
-async function useTemporaryDirectory(connection: DuckDBConnection, folder: string): Promise<void> {
-  try {
-    await connection.run(`set temp_directory = '${folder.replaceAll("'", "''")}'`);
-  } catch {
-    const [row] = await readRows(connection, { sql: "select current_setting('temp_directory') as folder" });
-    if (typeof row?.folder === "string" && row.folder !== "") await mkdir(row.folder, { recursive: true });
-  }
-}
-
-async function readRows(connection: DuckDBConnection, statement: Statement): Promise<Row[]> {
-  const result = await connection.run(statement.sql, statement.parameters && [...statement.parameters]);
-  return result.getRowObjectsJson();
-}
-
-async function datasetExists(connection: DuckDBConnection, dataset: Dataset): Promise<boolean> {
-  const rows = await readRows(connection, {
-    sql: "select 1 from duckdb_schemas() where database_name = $1 and schema_name = $2",
-    parameters: [dataset.catalog ?? "", dataset.schema],
-  });
-  return rows.length > 0;
-}
-
-async function isCommitted(connection: DuckDBConnection, dataset: Dataset, loadId: string): Promise<boolean> {
-  const tables = await readRows(connection, {
-    sql: "select 1 from duckdb_tables() where database_name = $1 and schema_name = $2 and table_name = $3",
-    parameters: [dataset.catalog ?? "", dataset.schema, LOADS_TABLE],
-  });
-  if (tables.length === 0) return false;
-  return (await readRows(connection, selectLoad(duckdbDialect, dataset, loadId))).length > 0;
-}
-
-/** Tables only: a view cannot be loaded into, and creating a table of its name says so. */
-async function readCatalogue(connection: DuckDBConnection, dataset: Dataset): Promise<LiveCatalogue> {
-  const rows = await readRows(connection, {
-    sql: `select t.table_name, c.column_name, c.data_type, c.is_nullable
-from duckdb_tables() as t
-join duckdb_columns() as c on c.database_oid = t.database_oid and c.table_oid = t.table_oid and c.schema_oid = t.schema_oid
-where t.database_name = $1 and t.schema_name = $2
-order by t.table_name, c.column_index`,
-    parameters: [dataset.catalog ?? "", dataset.schema],
-  });
-  const live = new Map<string, Map<string, { type: string; nullable: boolean }>>();
-  for (const row of rows) {
-    const table = String(row.table_name);
-    const columns = live.get(table) ?? new Map<string, { type: string; nullable: boolean }>();
-    columns.set(String(row.column_name), { type: String(row.data_type), nullable: row.is_nullable === true });
-    live.set(table, columns);
-  }
-  return live;
-}
-
-async function totalBytes(files: readonly string[]): Promise<number> {
-  let bytes = 0;
-  for (const file of files) bytes += (await stat(file)).size;
-  return bytes;
 }
 
 function textOrNull(value: Json | undefined): string | null {

@@ -8,19 +8,20 @@ import { mkdir, realpath } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { duckdbError } from "./errors.ts";
+import type { Turn } from "./package-load.ts";
 
 interface OpenFile {
   readonly instance: Promise<DuckDBInstance>;
   users: number;
-  /** The end of the last piece of exclusive work. */
-  work: Promise<unknown>;
+  /** Ends with the last turn. */
+  lastTurn: Promise<void>;
 }
 
 export interface SharedInstance {
   readonly path: string;
   readonly instance: DuckDBInstance;
-  /** Runs after all exclusive work on this file that was asked for before. */
-  exclusive<T>(work: () => Promise<T>): Promise<T>;
+  /** A turn on the file: begins when all turns that were asked for before have ended. */
+  turn(): Turn;
   /** The last user's release closes the file. */
   release(): void;
 }
@@ -33,7 +34,7 @@ export class DuckdbInstances {
     let open = this.files.get(file);
     if (open === undefined) {
       // `fromCache`: an instance that somebody else in this process has made is found as well.
-      open = { instance: DuckDBInstance.fromCache(file), users: 0, work: Promise.resolve() };
+      open = { instance: DuckDBInstance.fromCache(file), users: 0, lastTurn: Promise.resolve() };
       this.files.set(file, open);
     }
     open.users += 1;
@@ -54,10 +55,14 @@ export class DuckdbInstances {
     return {
       path: file,
       instance,
-      exclusive: (work) => {
-        const result = entry.work.then(work, work);
-        entry.work = result.catch(() => {});
-        return result;
+      turn: () => {
+        const begun = entry.lastTurn;
+        let end = (): void => {};
+        const ended = new Promise<void>((resolve) => {
+          end = resolve;
+        });
+        entry.lastTurn = begun.then(() => ended);
+        return { begun, end };
       },
       release: () => {
         if (leave()) instance.closeSync();

@@ -36,7 +36,7 @@ export class Connection {
   }
 
   /** Errors: DESTINATION_UNREACHABLE, DESTINATION_INVALID, CONFIG_MISSING. */
-  static async open(settings: ConnectionSettings, context: RunContext): Promise<Connection> {
+  static async open(settings: ConnectionSettings, context: Pick<RunContext, "log">): Promise<Connection> {
     advise(settings, context);
     try {
       const tls = await tlsOptions(settings);
@@ -151,7 +151,7 @@ async function certificates(file: string): Promise<string> {
 }
 
 /** A mistake in the address is told at once: attempts that cannot succeed may get the address banned. */
-function advise(settings: ConnectionSettings, context: RunContext): void {
+function advise(settings: ConnectionSettings, context: Pick<RunContext, "log">): void {
   if (settings.ignored.length > 0) {
     context.log("warn", "postgres:url_parameters_ignored", { parameters: settings.ignored });
   }

@@ -53,7 +53,7 @@ export function postgres(options: PostgresOptions): Destination {
     kind: "postgres",
     type: "dlt.destinations.postgres",
     name: options.name ?? null,
-    capabilities: { identifierLengthMax: POSTGRES_IDENTIFIER_BYTES_MAX },
+    capabilities: { identifierLengthMax: POSTGRES_IDENTIFIER_BYTES_MAX, jobFormat: "blocks" },
     displayName: `postgres:${settings.host}:${settings.port}/${settings.database}`,
     async open(schema, context) {
       dialect.quote(schema); // refuses a name that Postgres would cut

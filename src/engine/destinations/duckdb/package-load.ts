@@ -1,0 +1,364 @@
+/**
+ * One package in one transaction:
+ *
+ *     begin -> (load id known: rollback, done) -> DDL -> rows of each root table -> metadata -> commit
+ *
+ * Whatever fails before the commit leaves nothing behind.
+ *
+ * Jobs may be handed over while later ones are still being made: then the transaction begins with what the
+ * schema says so far, and rows of appended tables are loaded at once. If the finished package turns out to
+ * need anything else than was done by then, the transaction is rolled back and everything is done again.
+ */
+
+import { mkdir, stat } from "node:fs/promises";
+import { basename } from "node:path";
+import type { DuckDBConnection, DuckDBValue } from "@duckdb/node-api";
+import type { RunContext } from "../../context.ts";
+import { EngineError } from "../../errors.ts";
+import { type LoadPlan, planLoad } from "../../load/plan.ts";
+import { dumpBlocks } from "../../package/block-format.ts";
+import { BOUNDARY_TABLE } from "../../schema/boundary-table.ts";
+import type { Schema } from "../../schema/types.ts";
+import { type Dataset, duckdbDialect, qualified, quoteAll } from "../../sql/dialect.ts";
+import type { Count, LoadColumn, Step } from "../../sql/statement.ts";
+import type {
+  CommitReport,
+  LiveCatalogue,
+  PackageLoad,
+  PackageStart,
+  PackageToCommit,
+  TableJobs,
+} from "../destination.ts";
+import { bulkLoad } from "./bulk-load.ts";
+import { datasetExists, isCommitted, readCatalogue, readRows } from "./catalogue.ts";
+import { duckdbError } from "./errors.ts";
+
+/** The turn on the file: other packages wait until it is over. */
+export interface Turn {
+  readonly begun: Promise<void>;
+  end(): void;
+}
+
+/** What was loaded before the package was complete; files by their names, because they move. */
+interface LoadedAhead {
+  readonly files: Set<string>;
+  columns: readonly LoadColumn[];
+  rows: number;
+  bytes: number;
+}
+
+export class DuckdbPackageLoad implements PackageLoad {
+  private readonly connect: () => Promise<DuckDBConnection>;
+  private readonly turn: Turn;
+  private readonly dataset: Dataset;
+  private readonly context: RunContext;
+  private readonly start: PackageStart;
+  private connection!: DuckDBConnection;
+  private connected = false;
+  private counts: Record<string, { inserted: number; deleted?: number; deduplicated?: number }> = {};
+  /** The table being written, for the error. */
+  private table: string | undefined;
+  private inTransaction = false;
+  /** As of the beginning of the transaction. */
+  private live: LiveCatalogue = new Map();
+  private exists = false;
+
+  private readonly jobsAhead = new Map<string, TableJobs>();
+  private readonly loadedAhead = new Map<string, LoadedAhead>();
+  private readonly ddlDone = new Set<string>();
+  private aheadFailed = false;
+  private working: Promise<void> = Promise.resolve();
+
+  constructor(
+    connect: () => Promise<DuckDBConnection>,
+    turn: Turn,
+    dataset: Dataset,
+    context: RunContext,
+    start: PackageStart,
+  ) {
+    this.connect = connect;
+    this.turn = turn;
+    this.dataset = dataset;
+    this.context = context;
+    this.start = start;
+  }
+
+  add(schema: Schema, job: TableJobs): void {
+    this.working = this.working.then(async () => {
+      if (this.aheadFailed || this.context.signal.aborted) return;
+      try {
+        await this.loadAhead(schema, job);
+      } catch (error) {
+        // whatever it was, the package as a whole will meet it again and report it
+        this.aheadFailed = true;
+        this.context.log("debug", "load.ahead_given_up", {
+          load_id: this.start.loadId,
+          cause: String(error),
+        });
+      }
+    });
+  }
+
+  idle(): Promise<void> {
+    return this.working;
+  }
+
+  async commit(work: PackageToCommit): Promise<CommitReport> {
+    const { signal } = this.context;
+    const interrupt = (): void => {
+      if (this.connected) this.connection.interrupt();
+    };
+    signal.addEventListener("abort", interrupt);
+    try {
+      await this.working;
+      return await this.commitAll(work);
+    } catch (error) {
+      await this.rollback();
+      throw this.explain(error);
+    } finally {
+      signal.removeEventListener("abort", interrupt);
+      this.end();
+    }
+  }
+
+  async abandon(): Promise<void> {
+    this.aheadFailed = true;
+    if (this.connected) this.connection.interrupt();
+    await this.working;
+    await this.rollback();
+    this.end();
+  }
+
+  private end(): void {
+    if (this.connected) this.connection.closeSync();
+    this.connected = false;
+    this.turn.end();
+  }
+
+  /** False: the package is at the destination already. */
+  private async begin(): Promise<boolean> {
+    const { dataset, context, start } = this;
+    await this.turn.begun;
+    this.throwIfCancelled();
+    if (!this.connected) {
+      this.connection = await this.connect();
+      this.connected = true;
+    }
+    const { connection } = this;
+    await connection.run("set TimeZone = 'UTC'");
+    await useTemporaryDirectory(connection, start.scratchDir);
+    context.boundary("load:begin");
+    await connection.run("begin transaction");
+    this.inTransaction = true;
+    if (await isCommitted(connection, dataset, start.loadId)) return false;
+    this.live = await readCatalogue(connection, dataset);
+    this.exists = await datasetExists(connection, dataset);
+    return true;
+  }
+
+  private async rollback(): Promise<void> {
+    if (this.inTransaction) await this.connection.run("rollback").catch(() => {});
+    this.inTransaction = false;
+    this.counts = {};
+    this.loadedAhead.clear();
+    this.ddlDone.clear();
+  }
+
+  private async loadAhead(schema: Schema, job: TableJobs): Promise<void> {
+    if (!this.inTransaction && !(await this.begin())) throw new Error("the package is committed already");
+    this.jobsAhead.set(job.table, job);
+    const plan = this.plan({ ...this.start, schema, schemaJson: "", jobs: [...this.jobsAhead.values()] });
+    await this.runDdl(plan);
+    const step = plan.roots.find(({ steps }) => steps.some((each) => each.table === job.table))?.steps;
+    // other dispositions look at all rows at once
+    if (step === undefined || step.some((each) => each.kind !== "load")) return;
+    const load = step.find((each) => each.table === job.table);
+    if (load?.kind !== "load") return;
+    const ahead = this.loadedAhead.get(job.table) ?? { files: new Set(), columns: [], rows: 0, bytes: 0 };
+    const { rows } = await bulkLoad(this.connection, load.into, load.columns, job.files, this.context);
+    for (const file of job.files) ahead.files.add(basename(file));
+    ahead.columns = load.columns;
+    ahead.rows += rows;
+    this.loadedAhead.set(job.table, ahead);
+    ahead.bytes += await totalBytes(job.files);
+    this.report(job.table, ahead.rows, ahead.bytes);
+  }
+
+  /** Is what was done ahead a part of what the plan does? */
+  private isPartOf(plan: LoadPlan): boolean {
+    const planned = new Set(plan.ddl.statements.map(({ sql }) => sql));
+    for (const sql of this.ddlDone) if (!planned.has(sql)) return false;
+    for (const { sql, table } of plan.ddl.statements) {
+      if (!this.ddlDone.has(sql) && this.loadedAhead.has(table)) return false;
+    }
+    for (const [table, { files, columns }] of this.loadedAhead) {
+      const root = plan.roots.find(({ steps }) => steps.some((each) => each.table === table));
+      const step = root?.steps.find((each) => each.table === table);
+      if (root?.steps.some((each) => each.kind !== "load") || step?.kind !== "load") return false;
+      const names = new Set(step.files.map((file) => basename(file)));
+      if ([...files].some((file) => !names.has(file))) return false;
+      const types = new Map(step.columns.map(({ name, sqlType }) => [name, sqlType]));
+      if (columns.some(({ name, sqlType }) => types.get(name) !== sqlType)) return false;
+    }
+    return true;
+  }
+
+  private async commitAll(work: PackageToCommit): Promise<CommitReport> {
+    const { context } = this;
+    let plan: LoadPlan | undefined;
+    if (this.inTransaction && !this.aheadFailed) {
+      plan = this.plan(work);
+      if (!this.isPartOf(plan)) plan = undefined;
+      context.log("debug", "load.ahead", { load_id: work.loadId, used: plan !== undefined });
+    }
+    if (plan === undefined) {
+      await this.rollback();
+      if (!(await this.begin())) {
+        await this.rollback();
+        return { alreadyCommitted: true, ddl: [], tables: {}, foreign: [], mismatched: [] };
+      }
+      plan = this.plan(work);
+    }
+    await this.runDdl(plan);
+    context.boundary("load:ddl");
+    for (const { root, steps } of plan.roots) {
+      for (const step of steps) await this.step(step, work);
+      this.table = undefined;
+      context.boundary(`load:table:${root}`);
+    }
+    for (const statement of plan.metadata) await readRows(this.connection, statement);
+    this.throwIfCancelled();
+    context.boundary("load:commit");
+    await this.connection.run("commit");
+    this.inTransaction = false;
+    context.boundary("load:committed");
+    return {
+      alreadyCommitted: false,
+      ddl: plan.ddl.statements.map((statement) => statement.sql),
+      tables: this.counts,
+      foreign: plan.ddl.foreign,
+      mismatched: plan.ddl.mismatched,
+      widened: plan.ddl.widened,
+    };
+  }
+
+  private plan(work: PackageToCommit): LoadPlan {
+    return planLoad({
+      dialect: duckdbDialect,
+      dataset: this.dataset,
+      loadId: work.loadId,
+      schema: work.schema,
+      schemaJson: work.schemaJson,
+      jobs: work.jobs,
+      replaceTables: work.replaceTables,
+      dropTables: work.dropTables,
+      truncateTables: work.truncateTables,
+      previousSchema: work.previousSchema,
+      live: this.live,
+      exists: this.exists,
+      insertedAt: new Date(this.context.now()).toISOString(),
+    });
+  }
+
+  private async runDdl(plan: LoadPlan): Promise<void> {
+    for (const { sql, table } of plan.ddl.statements) {
+      if (this.ddlDone.has(sql)) continue;
+      this.table = table || undefined;
+      await this.connection.run(sql);
+      this.ddlDone.add(sql);
+    }
+    this.table = undefined;
+  }
+
+  private async step(step: Step, work: PackageToCommit): Promise<void> {
+    this.throwIfCancelled();
+    this.table = step.table;
+    if (step.kind === "sql") {
+      const result = await this.connection.run(step.sql);
+      if (step.counts !== undefined) this.count(step.table, step.counts, result.rowsChanged);
+      return;
+    }
+    if (step.table === BOUNDARY_TABLE) {
+      for (const file of step.files) await this.insertBlocks(step, file);
+      return;
+    }
+    const ahead = this.loadedAhead.get(step.table);
+    const files =
+      ahead === undefined ? step.files : step.files.filter((file) => !ahead.files.has(basename(file)));
+    const bytes = await totalBytes(step.files);
+    const before = ahead?.rows ?? 0;
+    const toCome = (work.jobs.find(({ table }) => table === step.table)?.rows ?? 0) - before;
+    let rows = before;
+    if (files.length > 0) {
+      const loaded = await bulkLoad(this.connection, step.into, step.columns, files, {
+        signal: this.context.signal,
+        onProgress: (part) => this.report(step.table, before + Math.floor(part * toCome), bytes),
+      });
+      rows += loaded.rows;
+    }
+    this.report(step.table, rows, bytes);
+    if (step.counts !== undefined) this.count(step.table, step.counts, rows);
+  }
+
+  /** Boundary hashes are written while rows are extracted, in blocks for any destination; they are few rows. */
+  private async insertBlocks(step: Extract<Step, { kind: "load" }>, file: string): Promise<void> {
+    const names = step.columns.map(({ name }) => name);
+    const places = names.map((_, i) => `$${i + 1}`).join(", ");
+    const target = qualified(duckdbDialect, step.into);
+    const sql = `insert into ${target} (${quoteAll(duckdbDialect, names)}) values (${places})`;
+    for await (const row of dumpBlocks(file)) {
+      this.throwIfCancelled();
+      await this.connection.run(
+        sql,
+        names.map((name) => row[name] as DuckDBValue),
+      );
+    }
+  }
+
+  private report(table: string, rows: number, bytes: number): void {
+    const { loadId, startedAt } = this.start;
+    const elapsedMs = this.context.now() - startedAt;
+    this.context.progress({ kind: "progress", step: "load", loadId, table, rows, bytes, elapsedMs });
+  }
+
+  private count(table: string, what: Count, rows: number): void {
+    const counts = this.counts[table] ?? { inserted: 0 };
+    counts[what] = (counts[what] ?? 0) + rows;
+    this.counts[table] = counts;
+  }
+
+  private throwIfCancelled(): void {
+    if (this.context.signal.aborted) throw new EngineError("CANCELLED", "The load was cancelled.");
+  }
+
+  /** A statement that an abort interrupted fails in DuckDB's words; what happened is that it was cancelled. */
+  private explain(error: unknown): unknown {
+    const table = this.table === undefined ? {} : { table: this.table };
+    const where = { load_id: this.start.loadId, ...table };
+    if (this.context.signal.aborted && !(error instanceof EngineError)) {
+      return new EngineError("CANCELLED", "The load was cancelled.", { details: where });
+    }
+    return isFromDuckdb(error) || error instanceof EngineError ? duckdbError(error, "load", where) : error;
+  }
+}
+
+/** DuckDB's messages begin with their class; anything else (a test's crash, a bug) passes as it is. */
+function isFromDuckdb(error: unknown): boolean {
+  return error instanceof Error && /^[A-Z][A-Za-z ]*? Error: /.test(error.message);
+}
+
+/** DuckDB keeps to the first folder that it has spilled to; that one must then exist again. */
+async function useTemporaryDirectory(connection: DuckDBConnection, folder: string): Promise<void> {
+  try {
+    await connection.run(`set temp_directory = '${folder.replaceAll("'", "''")}'`);
+  } catch {
+    const [row] = await readRows(connection, { sql: "select current_setting('temp_directory') as folder" });
+    if (typeof row?.folder === "string" && row.folder !== "") await mkdir(row.folder, { recursive: true });
+  }
+}
+
+async function totalBytes(files: readonly string[]): Promise<number> {
+  let bytes = 0;
+  for (const file of files) bytes += (await stat(file)).size;
+  return bytes;
+}

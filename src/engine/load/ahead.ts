@@ -1,0 +1,59 @@
+/**
+ * Loading begun while the package is still being normalized. The first job that is full opens the destination;
+ * nothing of it can be seen there before the package is committed.
+ */
+
+import type {
+  DestinationSession,
+  PackageLoad,
+  PackageStart,
+  TableJobs,
+} from "../destinations/destination.ts";
+import type { Schema } from "../schema/types.ts";
+
+export class LoadAhead {
+  private readonly open: () => Promise<DestinationSession>;
+  private session: DestinationSession | undefined;
+  private load: PackageLoad | undefined;
+  private begun: Promise<void> | undefined;
+
+  constructor(open: () => Promise<DestinationSession>) {
+    this.open = open;
+  }
+
+  /** Returns at once; what fails is met again, and reported, when the whole package is loaded. */
+  add(start: PackageStart, schema: Schema, job: TableJobs): void {
+    this.begun ??= this.begin(start);
+    this.begun = this.begun.then(() => this.load?.add(schema, job));
+  }
+
+  private async begin(start: PackageStart): Promise<void> {
+    try {
+      this.session = await this.open();
+      this.load = this.session.beginPackage?.(start);
+    } catch {}
+  }
+
+  /** Returns when nothing is read from the jobs any more. */
+  async idle(): Promise<void> {
+    await this.begun;
+    await this.load?.idle();
+  }
+
+  /** What was begun, for who commits the package and closes the session. */
+  async take(): Promise<{ session: DestinationSession; load: PackageLoad } | undefined> {
+    await this.begun;
+    const { session, load } = this;
+    if (session === undefined || load === undefined) return undefined;
+    this.session = undefined;
+    this.load = undefined;
+    return { session, load };
+  }
+
+  /** Undoes what nobody has taken. */
+  async close(): Promise<void> {
+    await this.begun;
+    await this.load?.abandon();
+    await this.session?.close();
+  }
+}

@@ -1,0 +1,28 @@
+/** The file of a normalized job: in the form that the destination loads best. */
+
+import type { TableBuffer } from "../normalize/column-buffer.ts";
+import { BlockFileWriter } from "./block-format.ts";
+import { ParquetFileWriter } from "./parquet-writer.ts";
+
+/** `parquet`: read by the destination itself; `blocks`: column blocks that the engine encodes while it loads. */
+export type JobFormat = "parquet" | "blocks";
+
+export interface JobFileWriter {
+  readonly rows: number;
+  readonly bytes: number;
+  /** Of what was written so far, where the form has no checksums inside. */
+  readonly crc32?: number;
+  /** False: the table has got a column that this file cannot take; begin another. */
+  fits(buffer: TableBuffer): boolean;
+  /** Writes the buffer's rows and empties it. A failed write is thrown by the next call. */
+  append(buffer: TableBuffer): Promise<void>;
+  /** After this the file is whole, and on the disk if `sync`; or an error was thrown. */
+  close(options: { readonly sync: boolean }): Promise<void>;
+  /** Gives the file up unfinished. */
+  abort(): Promise<void>;
+}
+
+/** Fails when the file exists. */
+export function createJobFile(path: string, format: JobFormat): Promise<JobFileWriter> {
+  return format === "parquet" ? ParquetFileWriter.create(path) : BlockFileWriter.create(path);
+}
