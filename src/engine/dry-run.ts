@@ -186,6 +186,7 @@ function planOnly(destination: Destination, plan: PlannedLoads): Destination {
         readSchema: async (name, hash) => plan.schemaOf(name) ?? session.readSchema(name, hash),
         readSchemaVersions: (name) => session.readSchemaVersions(name),
         readLoads: (filter) => session.readLoads(filter),
+        readBoundary: (...wanted) => session.readBoundary(...wanted),
         catalogue: () => session.catalogue(),
         planPackage: (work) => session.planPackage(work),
         query: (sql, parameters) => session.query(sql, parameters),

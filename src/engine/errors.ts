@@ -41,6 +41,10 @@ export const ERRORS = {
     retry: "after_fix",
     hint: "Remove rowOrder, or make the source return rows in that order.",
   },
+  CURSOR_BOUNDARY_MISSING: {
+    retry: "after_fix",
+    hint: 'Put the table back, or set rangeStart to "open" to go on behind the last value, or drop the cursor from the state and load again from the start: without those hashes rows would be loaded twice.',
+  },
   VALUE_UNSUPPORTED: { retry: "after_fix", hint: "Convert the value in a map() step." },
   // databases as sources
   SOURCE_UNREACHABLE: {

@@ -2,6 +2,7 @@
 
 import type { Limits, Log, ProgressEvent } from "./context.ts";
 import type { Destination } from "./destinations/destination.ts";
+import type { Window } from "./extract/window.ts";
 import type { Permit } from "./permission.ts";
 import type { RefreshMode } from "./refresh.ts";
 import type { RunReport } from "./report.ts";
@@ -54,6 +55,13 @@ export interface RunOptions {
   readonly dryRun?: boolean;
   /** Replaces the contracts of the source and its resources. It is stored with their tables. */
   readonly schemaContract?: Contract | ContractMode;
+  /**
+   * Loads a window of cursor values again, `from` to before `to`, without moving the stored cursors. Resources
+   * without a cursor do not take part; those that replace or keep history are refused.
+   */
+  readonly backfill?: Window;
+  /** Bounds from a scheduler, for the cursors that say `allowExternalSchedulers`. */
+  readonly interval?: Window;
   /** Begin anew: drop or empty tables and forget state, in the transaction that loads the new rows. */
   readonly refresh?: RefreshMode;
   readonly signal?: AbortSignal;
@@ -89,6 +97,16 @@ export interface ResourceDropPlan {
   readonly tables: readonly string[];
   readonly resource_states: readonly string[];
   readonly state_paths: readonly string[];
+}
+
+/** What a refresh would do, by what is known before the source has run. */
+export interface RefreshPlan {
+  readonly pipeline_name: string;
+  readonly refresh: RefreshMode;
+  /** Tables that are dropped, or emptied by drop_data. */
+  readonly tables: readonly string[];
+  /** Resources whose cursors and state go. */
+  readonly resource_states: readonly string[];
 }
 
 /** What dropping pending packages would do or did. */

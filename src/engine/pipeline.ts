@@ -23,9 +23,11 @@ import type {
 } from "./destinations/destination.ts";
 import { dryRun } from "./dry-run.ts";
 import { EngineError, type ErrorCode, toEnvelope } from "./errors.ts";
+import { markedCursors, readBoundaries, type StoredBoundaries } from "./extract/boundary-store.ts";
 import { type Extracted, type ExtractWork, extractSource } from "./extract/extract.ts";
 import { JobWriter } from "./extract/job-writer.ts";
 import type { Source } from "./extract/resource.ts";
+import { backfilled, type StoredCursor, scheduled } from "./extract/window.ts";
 import { bumpState, decodeStateBlob, type PipelineState, stateHash } from "./interop/state.ts";
 import { LoadAhead } from "./load/ahead.ts";
 import { normalizePackage } from "./normalize/normalize-package.ts";
@@ -42,13 +44,22 @@ import type {
   DropOptions,
   DropPlan,
   PipelineOptions,
+  RefreshPlan,
   ResourceDropPlan,
   RunOptions,
 } from "./pipeline-options.ts";
 import { initialState, nameSchema, stateFromText, stateRow, stateToText } from "./pipeline-state.ts";
-import { refreshSource, type TableReset } from "./refresh.ts";
+import {
+  forgetResources,
+  matchingNames,
+  type RefreshMode,
+  refreshSource,
+  type TableReset,
+  tablesOfResources,
+} from "./refresh.ts";
 import type { PackageReport, RunReport } from "./report.ts";
 import { RunRecorder } from "./run-recorder.ts";
+import { BOUNDARY_TABLE } from "./schema/boundary-table.ts";
 import { checkContract } from "./schema/contract.ts";
 import { schemaFromText, schemaToText } from "./schema/documents.ts";
 import { updateTable } from "./schema/merge.ts";
@@ -87,6 +98,10 @@ export interface SyncResult {
   readonly restored: boolean;
   readonly state_version: number;
   readonly schemas: readonly string[];
+}
+
+interface ResourceState {
+  readonly incremental?: Readonly<Record<string, { readonly last_value?: unknown } | undefined>>;
 }
 
 /** What one run passes along. */
@@ -373,6 +388,21 @@ export class Pipeline {
     };
     const content = { manifest, schema: schemaToText(schema), state: stateToText(state) };
     return store.sealExtracted(open, content);
+  }
+
+  /** What a refresh of these resources, or of all, would drop or empty. Nothing is changed. */
+  async planRefresh(refresh: RefreshMode, resources?: readonly string[]): Promise<RefreshPlan> {
+    const state = await this.currentState();
+    const name = state.default_schema_name;
+    const schema = name ? await this.currentSchema(name) : undefined;
+    const named = resources && refresh !== "drop_sources" ? matchingNames(resources) : () => true;
+    const tables = schema ? tablesOfResources(schema, named) : [];
+    return {
+      pipeline_name: this.name,
+      refresh,
+      tables: tables.filter((table) => hasSeenData(schema!.tables.get(table)!)),
+      resource_states: schema ? forgetResources(state, schema.name, named) : [],
+    };
   }
 
   /** Some calls build on the committed state only. */
@@ -703,13 +733,14 @@ export class Pipeline {
     const schemaName = this.naming().identifier(source.name);
     const contract = options.schemaContract;
     checkContract(contract, "The run");
-    // a contract of the run is that of each table, and is stored as such
-    const chosen = contract
-      ? source.withEach((each) => each.applyHints({ schemaContract: contract }))
-      : source;
     const base = await this.withImport(run, await this.schemaToExtend(run, schemaName));
     chooseNaming(base, this.options.naming);
     const state = await this.currentState();
+    const windowed = this.windowed(run, source, state, schemaName);
+    // a contract of the run is that of each table, and is stored as such
+    const chosen = contract
+      ? windowed.source.withEach((each) => each.applyHints({ schemaContract: contract }))
+      : windowed.source;
     if (!state._version_hash) bumpState(state);
     nameSchema(state, this, schemaName);
     if (this.options.devMode) state._local = { ...state._local, _dev_mode: true };
@@ -797,9 +828,11 @@ export class Pipeline {
       work.schema = (await this.currentSchema(schemaName)) ?? work.schema;
     };
     const work: ExtractWork = {
+      pipelineName: this.name,
+      boundaries: await this.boundaries(run, state, schemaName),
       source: chosen.withName(schemaName),
       keepRejected: this.options.keepRejected !== false,
-      resources: options.resources,
+      resources: windowed.resources,
       rowsMax: options.rowsMax,
       schema,
       naming: this.naming(schema),
@@ -822,6 +855,42 @@ export class Pipeline {
       }
       throw error;
     }
+  }
+
+  /** The source with the bounds that the run was given for its cursors. */
+  private windowed(
+    { options, recorder }: Run,
+    source: Source,
+    state: PipelineState,
+    name: string,
+  ): { source: Source; resources: readonly string[] | undefined } {
+    const { backfill, interval, refresh, resources } = options;
+    const stored: StoredCursor = (resource, path) => {
+      const all = state.sources?.[name]?.resources as Record<string, ResourceState> | undefined;
+      return all?.[resource]?.incremental?.[path]?.last_value;
+    };
+    if (!backfill) return { source: interval ? scheduled(source, interval, stored) : source, resources };
+    if (refresh) {
+      throw new EngineError("CONFIG_INVALID", "A run either loads a window or begins anew, not both.", {
+        hint: "Give backfill or refresh.",
+      });
+    }
+    const windowed = backfilled(source, backfill, resources, stored);
+    for (const warning of windowed.warnings) recorder.warn(warning);
+    return windowed;
+  }
+
+  /** Of cursors with too many rows at their last value for the state. */
+  private async boundaries(run: Run, state: PipelineState, source: string): Promise<StoredBoundaries> {
+    if (markedCursors(state, source).length === 0) return new Map();
+    const store = this.store(run.context);
+    const files: string[] = [];
+    for (const each of await store.pendingPackages()) {
+      const { jobs } = await store.readManifest(each);
+      for (const { table, file } of jobs) if (table === BOUNDARY_TABLE) files.push(join(each.jobsDir, file));
+    }
+    const names = { pipeline: this.name, source };
+    return this.withSession(run.context, (session) => readBoundaries(session, names, state, files));
   }
 
   /** The schema that a source's declarations are added to. */
@@ -1045,7 +1114,8 @@ export class Pipeline {
   /** Jobs are made for one kind of destination; the pipeline may have been given another one since. */
   private checkJobFormat({ load_id, jobs }: Manifest): void {
     const { jobFormat } = this.destination.capabilities;
-    if (jobs.every(({ file }) => parseJobName(file)?.format === jobFormat)) return;
+    const data = jobs.filter(({ table }) => table !== BOUNDARY_TABLE);
+    if (data.every(({ file }) => parseJobName(file)?.format === jobFormat)) return;
     throw new EngineError(
       "DESTINATION_CHANGED",
       `Package ${load_id} was normalized for another kind of destination than ${this.destination.kind}.`,
@@ -1149,7 +1219,8 @@ function replacesData(schema: Schema, extracted: Extracted): boolean {
 
 function rowsPerTable(jobs: readonly JobInfo[]): Record<string, number> {
   const rows: Record<string, number> = {};
-  for (const job of jobs) rows[job.table] = (rows[job.table] ?? 0) + job.rows;
+  for (const job of jobs)
+    if (job.table !== BOUNDARY_TABLE) rows[job.table] = (rows[job.table] ?? 0) + job.rows;
   return rows;
 }
 

@@ -7,6 +7,9 @@ import { createInterface } from "node:readline/promises";
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { EngineError, toEnvelope } from "../engine/errors.ts";
 import type { DropPlan } from "../engine/pipeline-options.ts";
+import { REFRESH_MODES, type RefreshMode } from "../engine/refresh.ts";
+import { CONTRACT_MODES } from "../engine/schema/contract.ts";
+import type { Contract, ContractMode } from "../engine/schema/types.ts";
 import { progressView, silentView } from "./cli-progress.ts";
 import {
   number,
@@ -20,6 +23,7 @@ import {
   renderRun,
   renderTrace,
 } from "./cli-render.ts";
+import { SCHEMA_CONTRACT } from "./config.ts";
 import { EXIT, EXIT_CODES_HELP, exitCodeOfError, exitCodeOfRun } from "./exit-codes.ts";
 import { initWorkspace } from "./init.ts";
 import {
@@ -31,6 +35,7 @@ import {
   sum,
 } from "./pipeline-info.ts";
 import { toJson } from "./run-protocol.ts";
+import { intervalOf, refreshQuestion } from "./run-settings.ts";
 import { startRun } from "./runs.ts";
 import { importSchemaFile, printSchemas, SCHEMA_FORMATS, type SchemaFormat } from "./schema-documents.ts";
 import { type ServerFlags, withServerFlags } from "./server-flags.ts";
@@ -81,6 +86,10 @@ interface RunOptionsOfCommand extends CommonOptions {
   readonly resources?: readonly string[];
   readonly limit?: number;
   readonly dryRun?: boolean;
+  readonly backfill?: { readonly from: string; readonly to: string };
+  readonly refresh?: RefreshMode;
+  readonly schemaContract?: Contract | ContractMode;
+  readonly yes?: boolean;
   readonly fullTrace?: boolean;
 }
 
@@ -129,6 +138,15 @@ function program(answer: (make: () => Promise<Answer>) => Promise<void>): Comman
     .option("--resources <names>", "only these resources, separated by commas", names)
     .option("--limit <rows>", "at most so many rows of each resource", positive)
     .option("--dry-run", "only tell what the run would do; nothing is written")
+    .option("--backfill <from..to>", "load a window of cursor values again; stored cursors stay", windowOf)
+    .addOption(
+      new Option(
+        "--refresh <mode>",
+        "begin anew: drop tables and state of the source or of its resources, or only rows and state",
+      ).choices(REFRESH_MODES),
+    )
+    .option("--schema-contract <modes>", "freeze, or columns=freeze,tables=evolve,…", contractOf)
+    .option("--yes", "--refresh: without asking")
     .option("--full-trace", "show the steps of the run, not only the outcome")
     .action((pipeline: string, options: RunOptionsOfCommand) => answer(() => run(pipeline, options)));
 
@@ -227,11 +245,17 @@ async function list(options: CommonOptions): Promise<Answer> {
 
 async function run(pipeline: string, options: RunOptionsOfCommand): Promise<Answer> {
   const workspace = workspaceOf(options);
+  const { refresh, resources, backfill, schemaContract } = options;
+  if (refresh !== undefined) await confirmRefresh(workspace, pipeline, refresh, options);
   const view = options.json ? silentView() : progressView(process.stderr);
   const handle = startRun(workspace, pipeline, {
-    resources: options.resources,
+    resources,
     rowsMax: options.limit,
+    backfill,
+    interval: intervalOf(process.env),
+    refresh,
     dryRun: options.dryRun,
+    schemaContract,
   });
   const stop = (): void => {
     process.removeListener("SIGINT", stop).removeListener("SIGTERM", stop);
@@ -375,6 +399,19 @@ const OPERATIONS: Record<
   },
 };
 
+/** Errors: CONFIRM_REQUIRED when nobody can be asked; CANCELLED when the answer is no. */
+async function confirmRefresh(
+  workspace: Workspace,
+  name: string,
+  refresh: RefreshMode,
+  options: RunOptionsOfCommand,
+): Promise<void> {
+  const plan = await workspace.openPipeline(name).pipeline.planRefresh(refresh, options.resources);
+  if (plan.tables.length + plan.resource_states.length === 0 || options.yes) return;
+  if (await asked(refreshQuestion(plan), { plan }, options)) return;
+  throw new EngineError("CANCELLED", "Nothing was refreshed.", { hint: "Run without --refresh to go on." });
+}
+
 async function confirmed(plan: DropPlan, options: PipelineOptionsOfCommand): Promise<boolean> {
   if (!options.json) await print(process.stderr, renderDropPlan(plan));
   const count = plan.packages.length;
@@ -409,6 +446,23 @@ function names(text: string): string[] {
   const list = text.split(",").map((name) => name.trim());
   if (list.some((name) => name === "")) throw new InvalidArgumentError("Give names separated by commas.");
   return list;
+}
+
+function windowOf(text: string): { from: string; to: string } {
+  const [from, to, ...rest] = text.split("..");
+  if (!from || !to || rest.length > 0) {
+    throw new InvalidArgumentError("Give two cursor values as FROM..TO, such as 2024-01-01..2024-02-01.");
+  }
+  return { from, to };
+}
+
+function contractOf(text: string): Contract | ContractMode {
+  const parts = text.split(",").map((part) => part.split("="));
+  const given = text.includes("=") ? Object.fromEntries(parts) : text;
+  const parsed = SCHEMA_CONTRACT.safeParse(given);
+  if (parsed.success) return parsed.data;
+  const known = CONTRACT_MODES.join(", ");
+  throw new InvalidArgumentError(`Give one of ${known}, or a part of tables, columns and data_type each.`);
 }
 
 function positive(text: string): number {

@@ -9,7 +9,9 @@ import { DEFAULT_LIMITS, type Limits } from "../engine/context.ts";
 import { EngineError } from "../engine/errors.ts";
 import type { DeclaredChecks } from "../engine/inspect/checks.ts";
 import { didYouMean } from "../engine/nearest.ts";
+import { CONTRACT_MODES } from "../engine/schema/contract.ts";
 import { NAMING_CONVENTIONS } from "../engine/schema/naming.ts";
+import type { Contract, ContractMode } from "../engine/schema/types.ts";
 import { REPLACE_STRATEGIES, type ReplaceStrategy } from "../engine/sql/replace.ts";
 
 export const CONFIG_FILE = "loadwright.toml";
@@ -47,6 +49,13 @@ const checks = z.strictObject({
   row_drift_max: z.number().positive().optional(),
 });
 
+const MODE = z.enum(CONTRACT_MODES);
+/** What a run may change in the schema: one mode for all, or one each. */
+export const SCHEMA_CONTRACT = z.union([
+  MODE,
+  z.strictObject({ tables: MODE.optional(), columns: MODE.optional(), data_type: MODE.optional() }),
+]);
+
 const pipeline = z.strictObject({
   source: z.string().min(1),
   destination: name.default("duckdb"),
@@ -58,6 +67,10 @@ const pipeline = z.strictObject({
   export_schema_path: z.string().min(1).optional(),
   limits: limits.default({}),
   checks: z.record(z.string(), checks).default({}),
+  schema_contract: SCHEMA_CONTRACT.optional(),
+  keep_rejected: z.boolean().optional(),
+  keep_null_columns: z.boolean().optional(),
+  create_empty_tables: z.boolean().optional(),
 });
 
 const duckdbDestination = z.strictObject({
@@ -110,6 +123,12 @@ export interface PipelineConfig {
   readonly limits: Partial<Limits>;
   /** By table. */
   readonly checks: Readonly<Record<string, DeclaredChecks>>;
+  /** Of every run that is not given another one. */
+  readonly schema_contract?: Contract | ContractMode;
+  /** See PipelineOptions. */
+  readonly keep_rejected?: boolean;
+  readonly keep_null_columns?: boolean;
+  readonly create_empty_tables?: boolean;
 }
 
 export interface DuckdbConfig {

@@ -10,14 +10,12 @@ import { newRunId } from "../engine/package/trace.ts";
 import type { RunReport } from "../engine/report.ts";
 import { canonical } from "./confirm.ts";
 import { IdempotencyKeys } from "./idempotency.ts";
+import type { RunSettings } from "./run-protocol.ts";
 import { getRun, type RunHandle, startRun } from "./runs.ts";
 import type { Workspace } from "./workspace.ts";
 
-export interface RunWish {
+export interface RunWish extends RunSettings {
   readonly pipeline: string;
-  readonly resources?: readonly string[];
-  readonly rowsMax?: number;
-  readonly dryRun?: boolean;
   readonly idempotencyKey?: string;
 }
 
@@ -98,8 +96,8 @@ export class RunBook {
         details: { run_id: holder.info.run_id, since: holder.info.started_at },
       });
     }
-    const { resources, rowsMax, dryRun } = wish;
-    const handle = startRun(workspace, wish.pipeline, { runId, resources, rowsMax, dryRun, detached: true });
+    const { pipeline, idempotencyKey: _, ...settings } = wish;
+    const handle = startRun(workspace, pipeline, { ...settings, runId, detached: true });
     this.#runs.set(runId, new KnownRun(handle));
     this.#forgetEnded();
     return runId;

@@ -5,10 +5,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { EngineError } from "../engine/errors.ts";
 import { RunFolder } from "../engine/package/trace.ts";
+import { REFRESH_MODES, type RefreshMode } from "../engine/refresh.ts";
 import type { RunReport } from "../engine/report.ts";
+import { SCHEMA_CONTRACT } from "./config.ts";
+import { decide } from "./confirm.ts";
 import { defineTool, FORMAT, type NextStep, PIPELINE, READS, type ToolContext } from "./define-tool.ts";
 import { inspectionOf, rowsTotal } from "./inspection.ts";
 import type { KnownRun } from "./run-book.ts";
+import { refreshQuestion } from "./run-settings.ts";
 import { cancelRun, getRun } from "./runs.ts";
 import { RUN, type RunShape, runShape, runSummary } from "./shapes.ts";
 import { newestRunId } from "./workspace-tools.ts";
@@ -37,7 +41,9 @@ export const runPipeline = defineTool({
     "Extracts from the pipeline's source, normalizes and loads into its destination, in a process of its own. " +
     "Packages left over from an earlier run are loaded first. Waits up to wait_s, then answers the run_id; the " +
     "run goes on, get_run follows it and cancel_run stops it. rows_max takes a first look at a source; the cursor then moves only " +
-    "over the rows taken. dry_run tells what the run would do. Calling again with the same idempotency_key answers the same run. Cancelling the " +
+    "over the rows taken. dry_run tells what the run would do. backfill loads a window of cursor values again. " +
+    "refresh begins anew: it shows its plan first, with a confirm_token for the second call. Calling again with " +
+    "the same idempotency_key answers the same run. Cancelling the " +
     "call while it waits cancels the run; what was committed stays. get_schema and query_data show the result.",
   mode: "run",
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
@@ -49,6 +55,18 @@ export const runPipeline = defineTool({
       .max(100)
       .optional()
       .describe("Only these resources of the source; all by default"),
+    backfill: z
+      .strictObject({ from: z.string().min(1), to: z.string().min(1) })
+      .optional()
+      .describe("Load this window of cursor values again, from to before to; stored cursors stay"),
+    refresh: z
+      .enum(REFRESH_MODES)
+      .optional()
+      .describe("Begin anew: drops tables and state, or only rows and state; needs a confirmation"),
+    confirm_token: z.string().max(1000).optional().describe("From the plan of a refresh; valid once"),
+    schema_contract: SCHEMA_CONTRACT.optional().describe(
+      "What this run may change in the schema: evolve, freeze, discard_row or discard_value",
+    ),
     rows_max: z.int().min(1).optional().describe("At most so many rows of each resource"),
     dry_run: z
       .boolean()
@@ -61,11 +79,17 @@ export const runPipeline = defineTool({
   output: RUN,
   untrusted: true,
   async execute(input, context) {
+    if (input.refresh !== undefined && !input.dry_run) {
+      await confirmRefresh({ ...input, refresh: input.refresh }, context);
+    }
     const { runId, repeated } = await context.runs.start(context.workspace, {
       pipeline: input.pipeline,
       resources: input.resources,
       rowsMax: input.rows_max,
       dryRun: input.dry_run || undefined,
+      backfill: input.backfill,
+      refresh: input.refresh,
+      schemaContract: input.schema_contract,
       idempotencyKey: input.idempotency_key,
     });
     const run = context.runs.get(runId);
@@ -84,6 +108,40 @@ export const runPipeline = defineTool({
     };
   },
 });
+
+/**
+ * A refresh needs the destructive gate and a confirmation of what it drops. Errors: NOT_ALLOWED; CONFIRM_REQUIRED
+ * with the plan and its token; CONFIRM_EXPIRED; CANCELLED when the person says no.
+ */
+async function confirmRefresh(
+  input: {
+    readonly pipeline: string;
+    readonly refresh: RefreshMode;
+    readonly resources?: readonly string[] | undefined;
+    readonly confirm_token?: string | undefined;
+  },
+  context: ToolContext,
+): Promise<void> {
+  context.gates.require("destructive", "A refresh");
+  const { pipeline } = context.workspace.openPipeline(input.pipeline);
+  const plan = await pipeline.planRefresh(input.refresh, input.resources);
+  if (plan.tables.length + plan.resource_states.length === 0) return;
+  const question = refreshQuestion(plan);
+  const decision = decide(context.confirmation, {
+    tool: "run_pipeline",
+    plan,
+    question,
+    confirmToken: input.confirm_token,
+  });
+  if (decision.kind === "confirmed") return;
+  if (decision.kind === "declined") {
+    throw new EngineError("CANCELLED", "Not run: the person declined the refresh.", { details: { plan } });
+  }
+  const { token, expires_at } = decision.token;
+  throw new EngineError("CONFIRM_REQUIRED", `Nothing is run yet. ${question}`, {
+    details: { plan, confirm_token: token, expires_at },
+  });
+}
 
 /** The report when the run ends in time. Cancels the run when the caller gives the call up. */
 async function waitFor(run: KnownRun, seconds: number, context: ToolContext): Promise<RunReport | undefined> {

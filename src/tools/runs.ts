@@ -18,6 +18,7 @@ import {
   type ParentMessage,
   plainJson,
   type RunEvent,
+  type RunSettings,
   toJson,
 } from "./run-protocol.ts";
 import { failedReport, processEnded, runningReport } from "./run-report.ts";
@@ -28,12 +29,7 @@ const OUTPUT_FILE = "output.log";
 const CANCEL_GRACE_MS = 10_000;
 const OUTPUT_TOLD_BYTES = 2_000;
 
-export interface StartOptions {
-  readonly resources?: readonly string[];
-  /** At most so many rows of each resource. */
-  readonly rowsMax?: number;
-  /** Only tell what the run would do. */
-  readonly dryRun?: boolean;
+export interface StartOptions extends RunSettings {
   /** The run outlives this process, which may then end at any time. */
   readonly detached?: boolean;
   /** How long a cancelled run may take to end before it is killed. */
@@ -103,6 +99,10 @@ export function startRun(workspace: Workspace, pipeline: string, options: StartO
     resources: options.resources,
     rowsMax: options.rowsMax,
     dryRun: options.dryRun,
+    backfill: options.backfill,
+    interval: options.interval,
+    refresh: options.refresh,
+    schemaContract: options.schemaContract,
     detached,
     allow: OPENABLE_MODES.filter((mode) => permitted(workspace, mode)),
   });

@@ -175,6 +175,9 @@ export class Workspace {
       importSchemaPath: config.import_schema_path && this.inside(config.import_schema_path),
       exportSchemaPath: config.export_schema_path && this.inside(config.export_schema_path),
       permit: this.permit,
+      keepRejected: config.keep_rejected,
+      keepNullColumns: config.keep_null_columns,
+      createEmptyTables: config.create_empty_tables,
     });
     return {
       config,

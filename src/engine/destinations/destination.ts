@@ -153,6 +153,8 @@ export interface DestinationSession {
   readSchemaVersions(schemaName?: string): Promise<SchemaVersionRow[]>;
   /** Newest first. */
   readLoads(options: { schemaName?: string; limit: number; before?: string }): Promise<LoadRow[]>;
+  /** Boundary hashes of one cursor by chunk, base64; see schema/boundary-table.ts. None without the table. */
+  readBoundary(key: readonly string[]): Promise<{ readonly chunk: number; readonly hashes: string }[]>;
   catalogue(): Promise<LiveCatalogue>;
   /** What committing would do, by reading only. */
   planPackage(work: PackageToCommit): Promise<LoadPlan>;

@@ -5,10 +5,12 @@
 
 import type { LiveCatalogue, TableJobs } from "../destinations/destination.ts";
 import { EngineError } from "../errors.ts";
-import { REJECTED_TABLE, rejectedTable } from "../schema/rejected-table.ts";
+import { BOUNDARY_TABLE, boundaryTable } from "../schema/boundary-table.ts";
+import { rejectedTable } from "../schema/rejected-table.ts";
 import { rootTable, tableChain } from "../schema/tables.ts";
 import type { Schema, Table, WriteDisposition } from "../schema/types.ts";
 import { appendSteps } from "../sql/append.ts";
+import { boundarySteps } from "../sql/boundary.ts";
 import type { LiveComments } from "../sql/comments.ts";
 import { catalogueAfter, type DdlPlan, planDdl } from "../sql/ddl.ts";
 import { deleteInsertSteps, type MergeInput, type MergeTable } from "../sql/delete-insert.ts";
@@ -105,10 +107,14 @@ export function planLoad(given: PlanInput): LoadPlan {
   };
 }
 
-/** Rejected rows are loaded like any others, but their table is none of dlt's schema. */
+/** Rejected rows and boundary hashes are loaded like any others, but their tables are none of dlt's schema. */
 function withOwnTables(schema: Schema, jobs: readonly TableJobs[]): Schema {
-  if (!jobs.some((job) => job.table === REJECTED_TABLE)) return schema;
-  return { ...schema, tables: new Map([...schema.tables, [REJECTED_TABLE, rejectedTable()]]) };
+  const own = [rejectedTable(), boundaryTable()].filter(({ name }) => jobs.some((job) => job.table === name));
+  if (own.length === 0) return schema;
+  return {
+    ...schema,
+    tables: new Map([...schema.tables, ...own.map((table) => [table.name, table] as const)]),
+  };
 }
 
 function rootSteps(input: PlanInput, root: Table, disposition: WriteDisposition): Step[] {
@@ -122,6 +128,10 @@ function rootSteps(input: PlanInput, root: Table, disposition: WriteDisposition)
       const job = jobs.get(table.name);
       return job === undefined ? [] : appendSteps(dataset, job, loadColumns(dialect, table, live));
     });
+  if (root.name === BOUNDARY_TABLE) {
+    const files = jobs.get(BOUNDARY_TABLE)?.files ?? [];
+    return boundarySteps(dialect, dataset, files, loadColumns(dialect, root, live));
+  }
   switch (disposition) {
     case "append":
       return appends();

@@ -41,6 +41,9 @@ export class AbsentDatabase implements DestinationSession {
   async readLoads(): Promise<LoadRow[]> {
     return [];
   }
+  async readBoundary(): ReturnType<DestinationSession["readBoundary"]> {
+    return [];
+  }
   async catalogue(): Promise<LiveCatalogue> {
     return new Map();
   }

@@ -5,7 +5,9 @@ import type { DuckDBConnection, DuckDBValue, Json } from "@duckdb/node-api";
 import type { RunContext } from "../../context.ts";
 import { EngineError } from "../../errors.ts";
 import type { LoadPlan } from "../../load/plan.ts";
+import { BOUNDARY_TABLE } from "../../schema/boundary-table.ts";
 import { LOADS_TABLE, STATE_TABLE, VERSION_TABLE } from "../../schema/tables.ts";
+import { selectBoundary } from "../../sql/boundary.ts";
 import { type Dataset, duckdbDialect } from "../../sql/dialect.ts";
 import { selectLoads, selectState, selectVersions, storedSchemaText } from "../../sql/metadata.ts";
 import { REPLACE_STRATEGIES, type ReplaceStrategy } from "../../sql/replace.ts";
@@ -165,6 +167,12 @@ class DuckdbSession implements DestinationSession {
       inserted_at: String(row.inserted_at),
       schema_version_hash: textOrNull(row.schema_version_hash),
     }));
+  }
+
+  async readBoundary(key: readonly string[]): Promise<{ chunk: number; hashes: string }[]> {
+    if (!(await this.hasTables(BOUNDARY_TABLE))) return [];
+    const rows = await this.rows(selectBoundary(duckdbDialect, this.dataset, key));
+    return rows.map((row) => ({ chunk: Number(row.chunk), hashes: String(row.hashes) }));
   }
 
   async catalogue(): Promise<LiveCatalogue> {

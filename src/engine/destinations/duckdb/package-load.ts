@@ -12,12 +12,14 @@
 
 import { mkdir, stat } from "node:fs/promises";
 import { basename } from "node:path";
-import type { DuckDBConnection } from "@duckdb/node-api";
+import type { DuckDBConnection, DuckDBValue } from "@duckdb/node-api";
 import type { RunContext } from "../../context.ts";
 import { EngineError } from "../../errors.ts";
 import { type LoadPlan, planLoad } from "../../load/plan.ts";
+import { dumpBlocks } from "../../package/block-format.ts";
+import { BOUNDARY_TABLE } from "../../schema/boundary-table.ts";
 import type { Schema } from "../../schema/types.ts";
-import { type Dataset, duckdbDialect } from "../../sql/dialect.ts";
+import { type Dataset, duckdbDialect, qualified, quoteAll } from "../../sql/dialect.ts";
 import type { Count, LoadColumn, Step } from "../../sql/statement.ts";
 import type { CommitReport, PackageLoad, PackageStart, PackageToCommit, TableJobs } from "../destination.ts";
 import { bulkLoad } from "./bulk-load.ts";
@@ -253,6 +255,10 @@ export class DuckdbPackageLoad implements PackageLoad {
       if (step.counts !== undefined) this.count(step.table, step.counts, result.rowsChanged);
       return;
     }
+    if (step.table === BOUNDARY_TABLE) {
+      for (const file of step.files) await this.insertBlocks(step, file);
+      return;
+    }
     const ahead = this.loadedAhead.get(step.table);
     const files =
       ahead === undefined ? step.files : step.files.filter((file) => !ahead.files.has(basename(file)));
@@ -269,6 +275,21 @@ export class DuckdbPackageLoad implements PackageLoad {
     }
     this.report(step.table, rows, bytes);
     if (step.counts !== undefined) this.count(step.table, step.counts, rows);
+  }
+
+  /** Boundary hashes are written while rows are extracted, in blocks for any destination; they are few rows. */
+  private async insertBlocks(step: Extract<Step, { kind: "load" }>, file: string): Promise<void> {
+    const names = step.columns.map(({ name }) => name);
+    const places = names.map((_, i) => `$${i + 1}`).join(", ");
+    const target = qualified(duckdbDialect, step.into);
+    const sql = `insert into ${target} (${quoteAll(duckdbDialect, names)}) values (${places})`;
+    for await (const row of dumpBlocks(file)) {
+      this.throwIfCancelled();
+      await this.connection.run(
+        sql,
+        names.map((name) => row[name] as DuckDBValue),
+      );
+    }
   }
 
   private report(table: string, rows: number, bytes: number): void {

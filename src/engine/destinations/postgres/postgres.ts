@@ -2,7 +2,9 @@
 
 import type { RunContext } from "../../context.ts";
 import type { LoadPlan } from "../../load/plan.ts";
+import { BOUNDARY_TABLE } from "../../schema/boundary-table.ts";
 import { LOADS_TABLE, STATE_TABLE, VERSION_TABLE } from "../../schema/tables.ts";
+import { selectBoundary } from "../../sql/boundary.ts";
 import {
   type Dataset,
   type Dialect,
@@ -128,6 +130,12 @@ class PostgresSession implements DestinationSession {
 
   async catalogue(): Promise<LiveCatalogue> {
     return this.read((connection) => readCatalogue(connection, this.parts.dataset));
+  }
+
+  async readBoundary(key: readonly string[]): Promise<{ chunk: number; hashes: string }[]> {
+    const { dialect, dataset } = this.parts;
+    const rows = await this.rowsOf([BOUNDARY_TABLE], selectBoundary(dialect, dataset, key));
+    return rows.map((row) => ({ chunk: Number(row.chunk), hashes: String(row.hashes) }));
   }
 
   async query(sql: string, parameters: readonly unknown[] = []): Promise<QueryResult> {
