@@ -44,7 +44,9 @@ export function deleteInsertSteps({ dialect, dataset, chain }: MergeInput): Step
   const staged = (table: Table): string => qualified(dialect, { ...dialect.temporary, table: table.name });
   const primaryKey = columnsWith(root.table, "primary_key");
   const mergeKey = columnsWith(root.table, "merge_key");
-  const keys = [primaryKey, mergeKey].filter((key) => key.length > 0);
+  // A row with the same primary key has the same merge key where that is part of it: one condition is enough.
+  const implied = mergeKey.length > 0 && mergeKey.every((column) => primaryKey.includes(column));
+  const keys = (implied ? [mergeKey] : [primaryKey, mergeKey]).filter((key) => key.length > 0);
   if (keys.length === 0) throw mergeWithoutKey(root.table.name);
 
   // A table that gets no rows needs no staging, but the root's is asked by all others.
