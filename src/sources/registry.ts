@@ -28,8 +28,17 @@ const BUILT_IN: ReadonlyMap<string, BuiltInEntry> = new Map([
   [
     "filesystem",
     {
-      description: "CSV, JSON Lines, JSON and Parquet files of a folder; each file is loaded once",
+      description:
+        "CSV, JSON Lines, JSON, Parquet and Excel files of a folder or a bucket; each is loaded once",
       load: async () => (await import("./filesystem/resources.ts")).filesystemSource,
+    },
+  ],
+  [
+    "s3_exports",
+    {
+      description:
+        "Exports under a prefix of S3 or a compatible store; a re-uploaded file replaces its own rows",
+      load: async () => (await import("./s3_exports/s3-exports.ts")).s3ExportsSource,
     },
   ],
 ]);

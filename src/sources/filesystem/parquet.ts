@@ -8,7 +8,7 @@
 import { type DuckDBConnection, DuckDBInstance, type DuckDBResult } from "@duckdb/node-api";
 import { EngineError } from "../../engine/errors.ts";
 import { JsonlPage } from "../../engine/extract/page.ts";
-import type { ByteSource } from "./byte-source.ts";
+import { type ByteSource, localCopy } from "./byte-source.ts";
 import { PAGE_BYTES } from "./jsonl.ts";
 
 export interface ParquetOptions {
@@ -34,13 +34,8 @@ export async function* readParquet(
   options: ParquetOptions = {},
 ): AsyncGenerator<JsonlPage> {
   const { pageBytes = PAGE_BYTES, memoryBytesMax = MEMORY_BYTES_MAX, warn = () => {} } = options;
-  const file = source.name;
-  if (source.localPath === undefined) {
-    throw new EngineError("FILE_FORMAT", `${file} is Parquet, which can only be read from a local file.`, {
-      hint: "Copy the file to this machine first.",
-      details: { file },
-    });
-  }
+  // Parquet is read from its end: what is not on this machine is copied to a temporary file.
+  await using local = await localCopy(source);
   const instance = await DuckDBInstance.create(":memory:", {
     memory_limit: `${Math.round(memoryBytesMax / 1e6)}MB`,
     threads: "1",
@@ -48,7 +43,7 @@ export async function* readParquet(
   try {
     const connection = await instance.connect();
     try {
-      const { sql, columns, nestedFloats } = await plan(connection, source, source.localPath);
+      const { sql, columns, nestedFloats } = await plan(connection, source, local.path);
       if (columns === 0) return;
       const result = await guard(source, () => connection.stream(sql));
       yield* pages(result, source, nestedFloats, pageBytes, warn);
