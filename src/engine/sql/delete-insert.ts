@@ -17,6 +17,7 @@
 
 import { EngineError } from "../errors.ts";
 import type { Table } from "../schema/types.ts";
+import { appendSteps } from "./append.ts";
 import { type Dataset, type Dialect, qualified, quoteAll } from "./dialect.ts";
 import type { LoadColumn, Step } from "./statement.ts";
 import { columnsWith, columnWith, PARENT_KEY, ROOT_KEY, ROW_KEY } from "./table-chain.ts";
@@ -49,6 +50,15 @@ export function deleteInsertSteps({ dialect, dataset, chain }: MergeInput): Step
   const keys = (implied ? [mergeKey] : [primaryKey, mergeKey]).filter((key) => key.length > 0);
   if (keys.length === 0) throw mergeWithoutKey(root.table.name);
 
+  const deduplicates = primaryKey.length > 0 && root.table["x-stage-data-deduplicated"] !== true;
+  const marked = hardDeleteCondition(dialect, root.table);
+  // Nothing is there to be deleted and all that comes is kept: the rows need no staging.
+  if (!root.existed && !deduplicates && marked === undefined) {
+    return chain
+      .filter(({ files }) => files.length > 0)
+      .flatMap(({ table, files, columns }) => appendSteps(dataset, { table: table.name, files }, columns));
+  }
+
   // A table that gets no rows needs no staging, but the root's is asked by all others.
   const filled = chain.filter((member) => member === root || member.files.length > 0);
   const steps: Step[] = [];
@@ -61,7 +71,6 @@ export function deleteInsertSteps({ dialect, dataset, chain }: MergeInput): Step
     if (sql !== undefined) run(table, sql);
   };
 
-  const deduplicates = primaryKey.length > 0 && root.table["x-stage-data-deduplicated"] !== true;
   for (const { table, columns, files } of filled) {
     run(table, createStaging(dialect, staged(table), columns, deduplicates && table === root.table));
     if (files.length === 0) continue;
@@ -104,7 +113,6 @@ export function deleteInsertSteps({ dialect, dataset, chain }: MergeInput): Step
 
   if (deduplicates)
     run(root.table, dropDuplicates(dialect, staged(root.table), root.table, primaryKey), "deduplicated");
-  const marked = hardDeleteCondition(dialect, root.table);
   if (marked !== undefined) run(root.table, `delete from ${staged(root.table)} where ${marked}`);
 
   for (const { table, columns } of filled) {
