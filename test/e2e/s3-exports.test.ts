@@ -11,8 +11,10 @@ import type { RunOptions } from "../../src/engine/pipeline-options.ts";
 import type { RunReport } from "../../src/engine/report.ts";
 import { filesystemResources } from "../../src/sources/filesystem/resources.ts";
 import { s3ExportsResources } from "../../src/sources/s3_exports/s3-exports.ts";
+import { cli } from "../support/cli.ts";
 import { Shop } from "../support/item-shop.ts";
 import { S3Test, s3ErrorXml } from "../support/s3.ts";
+import { makeWorkspace } from "../support/workspace.ts";
 
 let s3: S3Test;
 let shop: Shop;
@@ -362,6 +364,48 @@ test("a configuration that does not fit is refused with the setting's name", () 
   expect(refused({ bucket: "b", listing: "date_in_key" })).toMatchObject({ code: "CONFIG_MISSING" });
   expect(refused({ bucket: "b", date_pattern: "DD/MM/YYYY" })).toMatchObject({ code: "CONFIG_INVALID" });
   expect(refused({ bucket: "b", endpoint: "localhost:9000" })).toMatchObject({ code: "CONFIG_INVALID" });
+});
+
+test("the command line runs it with the workspace's secrets, and shows none of them", async () => {
+  await s3.put("in/1.csv", csv([1, 2]));
+  const workspace = makeWorkspace({
+    "loadwright.toml": `
+[pipelines.sales]
+source = "s3_exports"
+
+[pipelines.sales.config]
+bucket = "exports"
+prefix = "in/"
+endpoint = "${s3.endpoint}"
+max_attempts = 1
+`,
+    "secrets.toml": `
+[sources.s3_exports.credentials]
+aws_access_key_id = "AKIAEXAMPLE123"
+aws_secret_access_key = "example/secret+key"
+`,
+  });
+  try {
+    const first = await cli(workspace.dir, "run", "sales");
+    expect(first.code, first.stderr).toBe(0);
+    const found = await cli(
+      workspace.dir,
+      "query",
+      "sales",
+      "select _file_name, _row_id, id from exports order by 2",
+    );
+    expect(found.stdout).toMatch(/in\/1\.csv/);
+    s3.fault = () => ({
+      status: 403,
+      body: s3ErrorXml("InvalidAccessKeyId", "The key AKIAEXAMPLE123 with example/secret+key does not exist"),
+    });
+    const refused = await cli(workspace.dir, "run", "sales");
+    expect(refused.code).not.toBe(0);
+    expect(refused.stdout + refused.stderr).toContain("S3_CREDENTIALS");
+    expect(refused.stdout + refused.stderr).not.toMatch(/AKIAEXAMPLE123|example\/secret/);
+  } finally {
+    workspace.remove();
+  }
 });
 
 describe("the filesystem source over s3://", () => {

@@ -1,8 +1,8 @@
 /** Listing and reading a bucket over HTTP, with the AWS SDK and an S3 server, and faults put between them. */
 
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { S3Bucket, type S3Object } from "../../src/sources/s3/bucket.ts";
-import type { S3Settings } from "../../src/sources/s3/config.ts";
+import { type S3Settings, s3Credentials } from "../../src/sources/s3/config.ts";
 import { type Fault, S3Test, s3ErrorXml } from "../support/s3.ts";
 
 let s3: S3Test;
@@ -284,5 +284,43 @@ describe("faults end in a code and a next step", () => {
     expect(
       `${error.message} ${error.hint} ${JSON.stringify(error.details)} ${error.cause?.message}`,
     ).not.toMatch(/example-secret-key|AKIAEXAMPLE/);
+  });
+});
+
+describe("without secrets in the workspace the AWS chain decides", () => {
+  const AWS = {
+    AWS_EC2_METADATA_DISABLED: "true",
+    AWS_SHARED_CREDENTIALS_FILE: "/nowhere/credentials",
+    AWS_CONFIG_FILE: "/nowhere/config",
+    AWS_REGION: undefined,
+    AWS_DEFAULT_REGION: undefined,
+    AWS_ACCESS_KEY_ID: undefined,
+    AWS_SECRET_ACCESS_KEY: undefined,
+  };
+  const bucketOf = (settings: Partial<S3Settings>, environment: Record<string, string | undefined>) => {
+    for (const [key, value] of Object.entries({ ...AWS, ...environment })) vi.stubEnv(key, value);
+    const made = new S3Bucket({ bucket: s3.bucket, settings, credentials: s3Credentials({}) });
+    open.push(made);
+    return made;
+  };
+  afterEach(() => {
+    vi.unstubAllEnvs();
+  });
+
+  test("its environment variables are used", async () => {
+    await s3.put("a", "1");
+    const environment = { AWS_ACCESS_KEY_ID: "AKIAEXAMPLE", AWS_SECRET_ACCESS_KEY: "example-secret-key" };
+    expect((await listAll(bucketOf({ endpoint: s3.endpoint }, environment))).length).toBe(1);
+  });
+
+  test("nothing found is S3_CREDENTIALS, and no region CONFIG_MISSING, each with what to set", async () => {
+    await expect(listAll(bucketOf({ endpoint: s3.endpoint }, {}))).rejects.toMatchObject({
+      code: "S3_CREDENTIALS",
+      hint: expect.stringContaining("credentials.aws_access_key_id"),
+    });
+    await expect(listAll(bucketOf({}, {}))).rejects.toMatchObject({
+      code: "CONFIG_MISSING",
+      hint: expect.stringContaining("region"),
+    });
   });
 });
