@@ -3,6 +3,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { S3Bucket, type S3Object } from "../../src/sources/s3/bucket.ts";
 import { type S3Settings, s3Credentials } from "../../src/sources/s3/config.ts";
+import { fetchAhead } from "../../src/sources/s3/fetch-ahead.ts";
 import { type Fault, S3Test, s3ErrorXml } from "../support/s3.ts";
 
 let s3: S3Test;
@@ -169,6 +170,60 @@ describe("reading", () => {
       for await (const bytes of source.open()) parts.push(bytes);
       expect(Buffer.concat(parts).toString()).toBe("a\n1\n");
     }
+  });
+});
+
+describe("fetching ahead", () => {
+  const fetchAll = async (objects: S3Object[], settings: Partial<S3Settings>) => {
+    const found: (string | undefined)[] = [];
+    for await (const fetched of fetchAhead(bucketWith(), objects, settings, signal)) {
+      found.push(fetched?.object.key);
+    }
+    return found;
+  };
+  const several = async (count: number, body: string | Uint8Array = "a\n1\n") => {
+    for (let i = 0; i < count; i++) await s3.put(`${i}`, body);
+    return listAll(bucketWith());
+  };
+  /** How many objects are asked for at the same time, at most; each answer waits a little. */
+  const inFlight = () => {
+    let now = 0;
+    let most = 0;
+    const first = async () => {
+      now++;
+      most = Math.max(most, now);
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      now--;
+    };
+    s3.fault = ({ kind }) => (kind === "get" ? { first } : undefined);
+    return () => most;
+  };
+
+  test("keeps the order and asks for as many objects at once as it may", async () => {
+    const objects = await several(9);
+    const most = inFlight();
+    expect(await fetchAll(objects, { prefetch_objects: 3 })).toEqual(objects.map(({ key }) => key));
+    expect(most()).toBe(4);
+  });
+
+  test("holds no more bytes than it may", async () => {
+    const objects = await several(6, Buffer.alloc(1000));
+    const most = inFlight();
+    await fetchAll(objects, { prefetch_objects: 5, prefetch_bytes: 2500 });
+    expect(most()).toBe(2);
+  });
+
+  test("leaves nothing under way when its reader stops, and tells an error in its object's turn", async () => {
+    const objects = await several(5);
+    s3.fault = ({ kind, key }) =>
+      kind === "get" && key === "2" ? { status: 403, body: s3ErrorXml("AccessDenied") } : undefined;
+    const seen: string[] = [];
+    const failed = (async () => {
+      for await (const fetched of fetchAhead(bucketWith(), objects, {}, signal))
+        seen.push(fetched!.object.key);
+    })();
+    await expect(failed).rejects.toMatchObject({ code: "S3_ACCESS_DENIED" });
+    expect(seen).toEqual(["0", "1"]);
   });
 });
 
