@@ -108,6 +108,31 @@ export const ERRORS = {
     hint: "The service ignores the paging parameter or repeats a cursor: correct the paginator.",
   },
   PAGINATION_LIMIT: { retry: "after_fix", hint: "Raise maximum_pages, or narrow the request." },
+  // object stores (S3)
+  S3_CREDENTIALS: {
+    retry: "after_fix",
+    hint: "Set credentials.aws_access_key_id and credentials.aws_secret_access_key of the source, or the environment of the AWS tools.",
+  },
+  S3_ACCESS_DENIED: {
+    retry: "after_fix",
+    hint: "Grant s3:ListBucket on the bucket and s3:GetObject on the objects (and kms:Decrypt where they are encrypted with KMS).",
+  },
+  S3_BUCKET_NOT_FOUND: {
+    retry: "after_fix",
+    hint: "Check bucket, endpoint and path_style: another store may be asked than the one that has the bucket.",
+  },
+  S3_REGION: { retry: "after_fix", hint: "Set `region` to the bucket's region." },
+  S3_CLOCK: { retry: "after_fix", hint: "Set this machine's clock (NTP): it is more than 15 minutes off." },
+  S3_ARCHIVED: {
+    retry: "after_fix",
+    hint: "Restore the object from its archive class, or leave it out with `glob`.",
+  },
+  S3_THROTTLED: { retry: "yes", hint: "Run again later, with a lower `prefetch_objects`." },
+  S3_UNREACHABLE: { retry: "yes", hint: "Check `endpoint`, the network and proxies, and run again." },
+  S3_RESPONSE: {
+    retry: "after_fix",
+    hint: "Check `endpoint`: it must be the S3 endpoint, not a web console or a proxy's page.",
+  },
   // schema, normalize
   SCHEMA_INVALID: { retry: "no", hint: "The stored schema cannot be used; see the details." },
   SCHEMA_ENGINE_NEWER: { retry: "after_fix", hint: "Upgrade loadwright: a newer engine wrote this schema." },

@@ -18,6 +18,7 @@
 import { EngineError } from "../errors.ts";
 import { completeColumnsWith, completeColumnWith, PARENT_KEY, ROOT_KEY, ROW_KEY } from "../schema/tables.ts";
 import type { Table } from "../schema/types.ts";
+import { appendSteps } from "./append.ts";
 import { type Dataset, type Dialect, qualified, quoteAll } from "./dialect.ts";
 import type { LoadColumn, Step } from "./statement.ts";
 
@@ -44,8 +45,19 @@ export function deleteInsertSteps({ dialect, dataset, chain }: MergeInput): Step
   const staged = (table: Table): string => qualified(dialect, { ...dialect.temporary, table: table.name });
   const primaryKey = completeColumnsWith(root.table, "primary_key");
   const mergeKey = completeColumnsWith(root.table, "merge_key");
-  const keys = [primaryKey, mergeKey].filter((key) => key.length > 0);
+  // A row with the same primary key has the same merge key where that is part of it: one condition is enough.
+  const implied = mergeKey.length > 0 && mergeKey.every((column) => primaryKey.includes(column));
+  const keys = (implied ? [mergeKey] : [primaryKey, mergeKey]).filter((key) => key.length > 0);
   if (keys.length === 0) throw mergeWithoutKey(root.table.name);
+
+  const deduplicates = primaryKey.length > 0 && root.table["x-stage-data-deduplicated"] !== true;
+  const marked = hardDeleteCondition(dialect, root.table);
+  // Nothing is there to be deleted and all that comes is kept: the rows need no staging.
+  if (!root.existed && !deduplicates && marked === undefined) {
+    return chain
+      .filter(({ files }) => files.length > 0)
+      .flatMap(({ table, files, columns }) => appendSteps(dataset, { table: table.name, files }, columns));
+  }
 
   // A table that gets no rows needs no staging, but the root's is asked by all others.
   const filled = chain.filter((member) => member === root || member.files.length > 0);
@@ -59,7 +71,6 @@ export function deleteInsertSteps({ dialect, dataset, chain }: MergeInput): Step
     if (sql !== undefined) run(table, sql);
   };
 
-  const deduplicates = primaryKey.length > 0 && root.table["x-stage-data-deduplicated"] !== true;
   for (const { table, columns, files } of filled) {
     run(table, createStaging(dialect, staged(table), columns, deduplicates && table === root.table));
     if (files.length === 0) continue;
@@ -102,7 +113,6 @@ export function deleteInsertSteps({ dialect, dataset, chain }: MergeInput): Step
 
   if (deduplicates)
     run(root.table, dropDuplicates(dialect, staged(root.table), root.table, primaryKey), "deduplicated");
-  const marked = hardDeleteCondition(dialect, root.table);
   if (marked !== undefined) run(root.table, `delete from ${staged(root.table)} where ${marked}`);
 
   for (const { table, columns } of filled) {
