@@ -47,6 +47,46 @@ export const ERRORS = {
   FILE_FORMAT: { retry: "after_fix", hint: "Repair or re-export the file, or set its format options." },
   FILE_ENCODING: { retry: "after_fix", hint: "Set `encoding` for the file, or export it as UTF-8." },
   FILE_CHANGED: { retry: "yes", hint: "Run again once the file is no longer being written." },
+  // HTTP sources
+  HTTP_UNAUTHORIZED: {
+    retry: "after_fix",
+    hint: "Check the credentials and where the service wants them: header, query or body.",
+  },
+  HTTP_FORBIDDEN: {
+    retry: "after_fix",
+    hint: "Give the key the scope it lacks, or let this machine's address through the service's firewall.",
+  },
+  HTTP_NOT_FOUND: { retry: "after_fix", hint: "Check base URL, version, path and method." },
+  HTTP_BAD_REQUEST: {
+    retry: "after_fix",
+    hint: "Correct the parameters; a long date range may have to be split.",
+  },
+  HTTP_RATE_LIMITED: {
+    retry: "yes",
+    hint: "Run again later, or lower the requests per minute and the concurrency.",
+  },
+  HTTP_SERVER_ERROR: { retry: "yes", hint: "Run again later; a smaller window or page may help." },
+  HTTP_TIMEOUT: {
+    retry: "yes",
+    hint: "Ask for less at once (smaller pages or windows), or raise the timeout.",
+  },
+  HTTP_CONNECTION: { retry: "yes", hint: "Check host, port, DNS and proxy, then run again." },
+  HTTP_TLS: {
+    retry: "after_fix",
+    hint: "Check the scheme and the host name; name a private CA's file in NODE_EXTRA_CA_CERTS.",
+  },
+  HTTP_REDIRECT: { retry: "after_fix", hint: "Set the base URL to where the service is now." },
+  HTTP_TOO_LARGE: { retry: "after_fix", hint: "Ask for smaller pages." },
+  HTTP_BODY_INVALID: {
+    retry: "after_fix",
+    hint: "Check that the URL is the API's and not a web page's: the body is not the JSON that was expected.",
+  },
+  SELECTOR_EMPTY: { retry: "after_fix", hint: "Correct data_selector; the details name the keys there are." },
+  PAGINATION_LOOP: {
+    retry: "after_fix",
+    hint: "The service ignores the paging parameter or repeats a cursor: correct the paginator.",
+  },
+  PAGINATION_LIMIT: { retry: "after_fix", hint: "Raise maximum_pages, or narrow the request." },
   // schema, normalize
   SCHEMA_INVALID: { retry: "no", hint: "The stored schema cannot be used; see the details." },
   SCHEMA_ENGINE_NEWER: { retry: "after_fix", hint: "Upgrade loadwright: a newer engine wrote this schema." },
