@@ -1,4 +1,5 @@
 /** Public surface of "loadwright/sources": the built-in sources as parts for a source of one's own. */
 
+export { type EverflowOptions, everflowResources } from "./everflow/resources.ts";
 export { filesystemResources } from "./filesystem/resources.ts";
 export * from "./http/index.ts";

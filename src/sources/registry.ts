@@ -32,6 +32,13 @@ const BUILT_IN: ReadonlyMap<string, BuiltInEntry> = new Map([
       load: async () => (await import("./filesystem/resources.ts")).filesystemSource,
     },
   ],
+  [
+    "everflow",
+    {
+      description: "Everflow network account: daily stats by affiliate and advertiser, conversions, entities",
+      load: async () => (await import("./everflow/resources.ts")).everflowSource,
+    },
+  ],
 ]);
 
 export interface SourceListing {
