@@ -3,3 +3,4 @@
 export { type EverflowOptions, everflowResources } from "./everflow/resources.ts";
 export { filesystemResources } from "./filesystem/resources.ts";
 export * from "./http/index.ts";
+export { type RedtrackOptions, redtrackResources } from "./redtrack/resources.ts";

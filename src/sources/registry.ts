@@ -39,6 +39,13 @@ const BUILT_IN: ReadonlyMap<string, BuiltInEntry> = new Map([
       load: async () => (await import("./everflow/resources.ts")).everflowSource,
     },
   ],
+  [
+    "redtrack",
+    {
+      description: "RedTrack account: daily report by traffic source, conversions",
+      load: async () => (await import("./redtrack/resources.ts")).redtrackSource,
+    },
+  ],
 ]);
 
 export interface SourceListing {

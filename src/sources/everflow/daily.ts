@@ -1,6 +1,5 @@
 /** The resources that are read day by day: `stats` and `conversions`. */
 
-import { EngineError } from "../../engine/errors.ts";
 import { checkpoint, type Row, type Yielded } from "../../engine/extract/page.ts";
 import { type Resource, resource } from "../../engine/extract/resource.ts";
 import type { ResourceContext } from "../../engine/extract/resource-context.ts";
@@ -8,6 +7,7 @@ import { addDays, type Day, dayIn, daysOf, later } from "../daily-report/days.ts
 import { DATE, dueDays } from "../daily-report/due-days.ts";
 import { decimalOf } from "../daily-report/exact.ts";
 import { type RequestContext, readAhead } from "../daily-report/read-ahead.ts";
+import { keepTimezone } from "../daily-report/settings.ts";
 import { type JsonObject, wholeList } from "../daily-report/whole-list.ts";
 import { type DailyTable, dailyHints, dateValue, dayRows } from "../daily-report/window.ts";
 import { type EverflowApi, notAsDocumented, PAGE_ROWS, pageOf, type ReportSettings } from "./api.ts";
@@ -143,7 +143,7 @@ async function* readDays(
   daysMax?: number,
 ): AsyncGenerator<Yielded> {
   const settings = await api.reportSettings(context);
-  checkTimezone(context, settings.timezone);
+  keepTimezone(context, settings.timezone);
   const today = dayIn(settings.timezone, now());
   const end = config.end_date ?? (config.include_today ? today : addDays(today, -1));
   const due = dueDays(context, config.start_date, end, config);
@@ -164,19 +164,4 @@ async function* readDays(
     if (day === due.to) due.done();
     yield checkpoint;
   }
-}
-
-/** Days that were cut in two zones do not add up. */
-function checkTimezone({ state }: ResourceContext, timezone: string): void {
-  if (state.timezone !== undefined && state.timezone !== timezone) {
-    throw new EngineError(
-      "CONFIG_INVALID",
-      `The loaded days were cut in the time zone ${String(state.timezone)}, and now they would be cut in ${timezone}.`,
-      {
-        hint: `Set \`timezone\` to ${String(state.timezone)}, or load everything again with a refresh.`,
-        details: { setting: "timezone", loaded: state.timezone, now: timezone },
-      },
-    );
-  }
-  state.timezone = timezone;
 }
