@@ -61,6 +61,7 @@ export const ERRORS = {
     retry: "after_fix",
     hint: "Correct the parameters; a long date range may have to be split.",
   },
+  HTTP_REFUSED: { retry: "after_fix", hint: "A configured response action refuses this response." },
   HTTP_RATE_LIMITED: {
     retry: "yes",
     hint: "Run again later, or lower the requests per minute and the concurrency.",

@@ -4,3 +4,5 @@ export { type EverflowOptions, everflowResources } from "./everflow/resources.ts
 export { filesystemResources } from "./filesystem/resources.ts";
 export * from "./http/index.ts";
 export { type RedtrackOptions, redtrackResources } from "./redtrack/resources.ts";
+export type { ResponseVerdict, RestApiInput } from "./rest_api/config.ts";
+export { restApi } from "./rest_api/resources.ts";

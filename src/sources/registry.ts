@@ -46,6 +46,14 @@ const BUILT_IN: ReadonlyMap<string, BuiltInEntry> = new Map([
       load: async () => (await import("./redtrack/resources.ts")).redtrackSource,
     },
   ],
+  [
+    "rest_api",
+    {
+      description:
+        "JSON over HTTP, by configuration: endpoints, credentials, paging, cursors, dependent resources",
+      load: async () => (await import("./rest_api/resources.ts")).restApiSource,
+    },
+  ],
 ]);
 
 export interface SourceListing {

@@ -69,6 +69,12 @@ export function renderTrace(report: RunReport): string {
     ),
   );
   if (cursors.length > 0) parts.push(table(["resource", "cursor", "before", "after"], cursors));
+  const ends = report.packages.flatMap((each) =>
+    each.resources.flatMap(({ name, ended }) =>
+      Object.entries(ended ?? {}).map(([reason, count]) => [name, reason, number(count)]),
+    ),
+  );
+  if (ends.length > 0) parts.push(table(["resource", "reading ended because", "times"], ends, [2]));
   if (report.error !== undefined) parts.push(renderError(report.error));
   return parts.join("\n");
 }

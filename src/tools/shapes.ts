@@ -34,6 +34,19 @@ export const RUN = z.object({
       recovered: z.boolean(),
       rows: ROWS,
       schema_changes: z.number(),
+      /** In the detailed form. */
+      resources: z
+        .array(
+          z.object({
+            name: z.string(),
+            rows: z.number(),
+            ended: z
+              .record(z.string(), z.number())
+              .optional()
+              .describe("Why there was nothing more to read, and how often that was the reason"),
+          }),
+        )
+        .optional(),
       error: ERROR.optional(),
     }),
   ),
@@ -69,6 +82,15 @@ export function runShape(report: RunReport, detailed: boolean): RunShape {
       recovered: each.recovered,
       rows: each.rows,
       schema_changes: each.schema_changes.length,
+      ...(detailed
+        ? {
+            resources: each.resources.map(({ name, rows, ended }) => ({
+              name,
+              rows,
+              ...(ended === undefined ? {} : { ended: { ...ended } }),
+            })),
+          }
+        : {}),
       ...(each.error === undefined ? {} : { error: errorShape(each.error) }),
     })),
     ...(detailed

@@ -18,7 +18,7 @@ export interface Asked {
 
 export interface Reply {
   readonly status?: number;
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string | undefined>>;
   readonly json?: unknown;
   readonly body?: string | Uint8Array;
 }
@@ -117,7 +117,8 @@ function send(response: ServerResponse, reply: Fault): void {
   }
   const body = reply.body ?? (reply.json === undefined ? "" : JSON.stringify(reply.json));
   const type: Record<string, string> = reply.json === undefined ? {} : { "content-type": "application/json" };
-  response.writeHead(reply.status ?? 200, { ...type, ...reply.headers });
+  const headers = Object.entries({ ...type, ...reply.headers }).filter(([, value]) => value !== undefined);
+  response.writeHead(reply.status ?? 200, Object.fromEntries(headers) as Record<string, string>);
   response.end(body);
 }
 

@@ -40,6 +40,7 @@ const context = (
   signal,
   log: () => {},
   warn: (message) => warnings.push(message),
+  ended: () => {},
 });
 const jsonOf = (page: JsonlPage) =>
   Buffer.from(page.bytes)

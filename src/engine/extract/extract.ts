@@ -29,6 +29,8 @@ import type { ResourceContext } from "./resource-context.ts";
 import { dispositionOf, strategyOf } from "./write-disposition.ts";
 
 const PROGRESS_MS = 100;
+/** Different reasons for an end that are kept of a resource; the others are counted together. */
+const END_REASONS_MAX = 20;
 const LF = 0x0a;
 
 /** Where the rows of the package being extracted go; opened when the first package is begun. */
@@ -120,6 +122,8 @@ interface Running {
   readonly context: ResourceContext;
   readonly cursorBefore: unknown;
   readonly tables: Set<string>;
+  /** Why reading ended, with how often, in the open package. */
+  readonly ended: Map<string, number>;
   /** Rows in the open package. */
   rows: number;
   /** Rows over the whole run. */
@@ -249,8 +253,10 @@ class Extraction {
       cursor = new CursorRun(declared, resource.name, slot, hints.primaryKey);
     }
     const { signal, log } = this.context;
+    const ended = new Map<string, number>();
     return {
       resource,
+      ended,
       loads,
       cursor,
       cursorBefore,
@@ -270,6 +276,10 @@ class Extraction {
         signal,
         log,
         warn: (message) => warn(`Resource ${resource.name}: ${message}`),
+        ended: (reason) => {
+          const kept = ended.has(reason) || ended.size < END_REASONS_MAX ? reason : "other reasons";
+          ended.set(kept, (ended.get(kept) ?? 0) + 1);
+        },
       },
     };
   }
@@ -329,7 +339,10 @@ class Extraction {
     this.rows = 0;
     this.bytes = 0;
     this.openedAt = this.context.now();
-    for (const running of this.running) running.rows = 0;
+    for (const running of this.running) {
+      running.rows = 0;
+      running.ended.clear();
+    }
   }
 
   private async close(): Promise<Extracted> {
@@ -366,6 +379,7 @@ class Extraction {
       ...(cursor && after !== undefined
         ? { cursor: { path: cursor.path, before: running.cursorBefore ?? null, after } }
         : {}),
+      ...(running.ended.size > 0 ? { ended: Object.fromEntries(running.ended) } : {}),
     };
   }
 

@@ -1,5 +1,5 @@
 /**
- * The part of JSONPath that names one value of a document: `field`, `$.a.b`, `a[0].b`, `a[*].b`, `$['a b']`.
+ * The part of JSONPath that names one value of a document: `field`, `$.a.b`, `a[0].b`, `a[*].b`, `a[-1].b`, `$['a b']`.
  * Filters and scripts are left out on purpose: a cursor is a field.
  */
 
@@ -7,7 +7,7 @@ import { EngineError } from "../errors.ts";
 
 export type CompiledPath = readonly (string | number | "*")[];
 
-const STEP = /^(?:\.?([^.[\]'"$]+)|\[(\d+)\]|\[\*\]|\[(?:'([^']*)'|"([^"]*)")\])/;
+const STEP = /^(?:\.?([^.[\]'"$]+)|\[(-?\d+)\]|\[\*\]|\[(?:'([^']*)'|"([^"]*)")\])/;
 
 export function compilePath(path: string): CompiledPath {
   const steps: (string | number | "*")[] = [];
@@ -47,7 +47,31 @@ export function findFirst(path: CompiledPath, value: unknown, from = 0): unknown
       }
       return undefined;
     }
-    current = (current as Record<string | number, unknown>)[step];
+    current = memberOf(current, step);
   }
   return current;
+}
+
+/** A negative index counts from the end of a list. */
+function memberOf(value: object, step: string | number): unknown {
+  if (typeof step === "number" && Array.isArray(value)) return value.at(step);
+  return Object.hasOwn(value, step) ? (value as Record<string | number, unknown>)[step] : undefined;
+}
+
+/** All values at the path, in document order. */
+export function findAll(path: CompiledPath, value: unknown): unknown[] {
+  let found: unknown[] = [value];
+  for (const step of path) {
+    const next: unknown[] = [];
+    for (const current of found) {
+      if (current === null || typeof current !== "object") continue;
+      if (step === "*") next.push(...Object.values(current));
+      else {
+        const member = memberOf(current, step);
+        if (member !== undefined) next.push(member);
+      }
+    }
+    found = next;
+  }
+  return found;
 }

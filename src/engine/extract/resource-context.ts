@@ -24,4 +24,9 @@ export interface ResourceContext {
   readonly log: Log;
   /** A warning for the run's report; for things a person should look at. */
   readonly warn: (message: string) => void;
+  /**
+   * Says why there was nothing more to read ("page 12 had 37 of 100 rows"): the evidence that the resource is
+   * complete. Counted in the run's report; no values of rows in it.
+   */
+  readonly ended: (reason: string) => void;
 }

@@ -44,6 +44,8 @@ export interface ResourceInPackage {
   readonly rows: number;
   /** The cursor before and after, as stored in state; absent without an incremental. */
   readonly cursor?: { readonly path: string; readonly before: unknown; readonly after: unknown };
+  /** Why there was nothing more to read, as the source told it, and how often it said so. */
+  readonly ended?: Readonly<Record<string, number>>;
 }
 
 /** manifest.json of a package. */

@@ -164,4 +164,5 @@ async function* readDays(
     if (day === due.to) due.done();
     yield checkpoint;
   }
+  context.ended("every day that was due has been read whole");
 }

@@ -23,7 +23,7 @@ export function everflowResources(
   apiKey: string,
   options: EverflowOptions = {},
 ): Resource[] {
-  const parsed = parseSourceConfig("everflow", everflowConfigSchema, config);
+  const parsed = parseSourceConfig(everflowConfigSchema, config, "everflow");
   const api = new EverflowApi(parsed, apiKey, options.pauseMs);
   const daily: DailyOptions = { now: Date.now, ...options };
   return [
@@ -37,7 +37,7 @@ export const everflowSource: BuiltInSource = {
   configSchema: everflowConfigSchema,
   create: ({ config, secrets }) => {
     // a mistake in the configuration is told before a missing secret
-    parseSourceConfig("everflow", everflowConfigSchema, config);
+    parseSourceConfig(everflowConfigSchema, config, "everflow");
     return new Source({ name: "everflow", resources: everflowResources(config, secrets.api_key!) });
   },
 };

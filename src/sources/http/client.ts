@@ -66,7 +66,7 @@ export interface RequestOptions {
   readonly pace?: Pace;
   /** In place of the client's. */
   readonly auth?: HttpAuth;
-  /** True for a response without success status that is to be returned all the same. */
+  /** True for a response that is to be returned as it is: whatever its status, and without parsing it. */
   readonly accept?: (response: HttpResponse) => boolean;
 }
 
@@ -133,14 +133,12 @@ export class HttpClient {
 
   /** The response with its JSON; a body that was cut short counts as a failed attempt. */
   async json(path: string, options: RequestOptions = {}): Promise<JsonResponse> {
-    return this.#run(path, options, (response, url) => ({
-      ...response,
-      body: jsonBody(response.bytes, {
-        url,
-        status: response.status,
-        contentType: response.headers.get("content-type"),
-      }),
-    }));
+    return this.#run(path, options, (response, url) => {
+      // what the caller takes as it is need not be JSON
+      if (options.accept?.(response)) return { ...response, body: undefined };
+      const contentType = response.headers.get("content-type");
+      return { ...response, body: jsonBody(response.bytes, { url, status: response.status, contentType }) };
+    });
   }
 
   /** The JSON alone: `await http.getJson("/orders", { query: { page: 2 }, context })`. */

@@ -16,6 +16,8 @@ import { type RedtrackConfig, redtrackConfigSchema } from "./config.ts";
 import { metricColumns } from "./metrics.ts";
 import { windowReport } from "./report.ts";
 
+const ENDED = "every day that was due has been read whole";
+
 export interface RedtrackOptions extends RedtrackApiOptions {
   readonly now?: () => number;
 }
@@ -30,7 +32,7 @@ export function redtrackResources(
   apiKey: string,
   options: RedtrackOptions = {},
 ): Resource[] {
-  const parsed = parseSourceConfig("redtrack", redtrackConfigSchema, config);
+  const parsed = parseSourceConfig(redtrackConfigSchema, config, "redtrack");
   const api = new RedtrackApi(parsed, apiKey, options);
   const now = options.now ?? Date.now;
   return [reportResource(api, parsed, now), conversionsResource(api, parsed, now)];
@@ -40,7 +42,7 @@ export const redtrackSource: BuiltInSource = {
   configSchema: redtrackConfigSchema,
   create: ({ config, secrets }) => {
     // a mistake in the configuration is told before a missing secret
-    parseSourceConfig("redtrack", redtrackConfigSchema, config);
+    parseSourceConfig(redtrackConfigSchema, config, "redtrack");
     return new Source({ name: "redtrack", resources: redtrackResources(config, secrets.api_key!) });
   },
 };
@@ -71,6 +73,7 @@ function reportResource(api: RedtrackApi, config: RedtrackConfig, now: () => num
         if (to === due.to) due.done();
         yield checkpoint;
       }
+      context.ended(ENDED);
       if (told.size > 0) {
         const names = [...told].sort().join(", ");
         context.warn(
@@ -129,6 +132,7 @@ function conversionsResource(api: RedtrackApi, config: RedtrackConfig, now: () =
         if (day === due.to) due.done();
         yield checkpoint;
       }
+      context.ended(ENDED);
     },
   );
 }
