@@ -8,7 +8,7 @@ import {
   EverflowServer,
   type StatCell,
 } from "../support/vendors/everflow.ts";
-import { VendorPipeline } from "../support/vendors/vendor-pipeline.ts";
+import { documentedQueries, VendorPipeline } from "../support/vendors/vendor-pipeline.ts";
 import type { VendorLimits } from "../support/vendors/vendor-server.ts";
 
 const TABLE = "/v1/networks/reporting/entity/table";
@@ -448,6 +448,20 @@ describe("offers, affiliates and advertisers", () => {
     expect(await pipeline.rows("select network_advertiser_id, name from shop.advertisers")).toEqual([
       ["8", "Brand Y"],
     ]);
+  });
+});
+
+describe("docs/everflow.md", () => {
+  it("asks questions that the loaded tables answer", async () => {
+    fill(1, 3);
+    const related = { offer: { network_offer_id: 4 } };
+    conversions.set("2026-03-01", [{ conversion_id: "c", status: "rejected", relationship: related }]);
+    await serve({
+      truth: { stats: (day) => stats.get(day) ?? [], offers: [{ network_offer_id: 4, name: "Offer" }] },
+    });
+    await pipeline.load(source({ end_date: "2026-03-03" }));
+    const answers = await documentedQueries("everflow", "network_dataset", pipeline);
+    expect(answers.map((rows) => rows.length)).toEqual([2, 3, 1]);
   });
 });
 

@@ -10,7 +10,7 @@ import {
   RedtrackServer,
   type SourceDay,
 } from "../support/vendors/redtrack.ts";
-import { VendorPipeline } from "../support/vendors/vendor-pipeline.ts";
+import { documentedQueries, VendorPipeline } from "../support/vendors/vendor-pipeline.ts";
 
 /** Noon of the day after the last complete one, the tenth of March. */
 const NOW = Date.parse("2026-03-11T12:00:00-04:00");
@@ -273,6 +273,17 @@ describe("conversions", () => {
     expect(await pipeline.rows("select count(*), sum(payout) from shop.conversions")).toEqual([
       ["17", "17.600000000"],
     ]);
+  });
+});
+
+describe("docs/redtrack.md", () => {
+  it("asks questions that the loaded tables answer", async () => {
+    fill(1, 3);
+    conversions.set("2026-03-01", [{ id: "c", status: "approved", payout: 2.5, source_id: "a" }]);
+    await serve();
+    await pipeline.load(source({ end_date: "2026-03-03" }));
+    const answers = await documentedQueries("redtrack", "tracker_dataset", pipeline);
+    expect(answers.map((rows) => rows.length)).toEqual([3, 3, 1]);
   });
 });
 

@@ -1,5 +1,6 @@
 /** A pipeline over a vendor's stand-in into a DuckDB file of its own, and what the tables hold afterwards. */
 
+import { readFileSync } from "node:fs";
 import type { Limits, Resource, RunReport } from "../../../src/engine/index.ts";
 import { Source } from "../../../src/engine/index.ts";
 import { Shop } from "../shop.ts";
@@ -37,4 +38,18 @@ export class VendorPipeline {
   remove(): void {
     this.shop.remove();
   }
+}
+
+/** What each SQL example of a source's page answers, asked of this pipeline's tables. */
+export async function documentedQueries(
+  source: string,
+  dataset: string,
+  pipeline: VendorPipeline,
+): Promise<(string | null)[][][]> {
+  const page = readFileSync(new URL(`../../../docs/${source}.md`, import.meta.url), "utf8");
+  const answers: (string | null)[][][] = [];
+  for (const [, sql] of page.matchAll(/```sql\n([\s\S]*?)```/g)) {
+    answers.push(await pipeline.rows(sql!.replaceAll(`${dataset}.`, "shop.")));
+  }
+  return answers;
 }
