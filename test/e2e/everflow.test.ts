@@ -2,6 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { everflowResources } from "../../src/sources/everflow/resources.ts";
+import { cli } from "../support/cli.ts";
 import {
   EVERFLOW_KEY,
   type EverflowOptions,
@@ -10,6 +11,7 @@ import {
 } from "../support/vendors/everflow.ts";
 import { documentedQueries, VendorPipeline } from "../support/vendors/vendor-pipeline.ts";
 import type { VendorLimits } from "../support/vendors/vendor-server.ts";
+import { makeWorkspace } from "../support/workspace.ts";
 
 const TABLE = "/v1/networks/reporting/entity/table";
 /** Noon of the day after the last complete one, the tenth of March. */
@@ -537,6 +539,25 @@ describe("faults of the service", () => {
       code: "REPORT_MISMATCH",
       details: { day: "2026-03-01", answered: "2026-02-27" },
     });
+  });
+});
+
+describe("on the command line", () => {
+  it("runs from loadwright.toml with the key from .env, and a missing key is named", async () => {
+    fill(1, 3);
+    await serve();
+    const toml = `[pipelines.network]\nsource = "everflow"\n[pipelines.network.config]\nstart_date = "2026-03-01"\nend_date = "2026-03-03"\nbase_url = "${url}"\n`;
+    const workspace = makeWorkspace({ "loadwright.toml": toml });
+    try {
+      const without = await cli(workspace.dir, "run", "network", "--json");
+      expect(without.stdout + without.stderr).toContain("SOURCES__EVERFLOW__API_KEY");
+      workspace.write(".env", `SOURCES__EVERFLOW__API_KEY=${EVERFLOW_KEY}\n`);
+      const run = await cli(workspace.dir, "run", "network", "--json");
+      expect(run.stdout + run.stderr).toContain('"succeeded"');
+      expect(run.stdout + run.stderr).not.toContain(EVERFLOW_KEY);
+    } finally {
+      workspace.remove();
+    }
   });
 });
 

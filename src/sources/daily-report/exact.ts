@@ -33,7 +33,7 @@ export function addExact(a: unknown, b: unknown): unknown {
       left.digits * 10n ** BigInt(scale - left.scale) + right.digits * 10n ** BigInt(scale - right.scale);
     return new TypedValue("decimal", unscaled(sum, scale));
   }
-  return countOf(BigInt(a as number) + BigInt(b as number));
+  return BigInt(a as number) + BigInt(b as number);
 }
 
 function numberText(value: unknown): string | undefined {
