@@ -17,6 +17,7 @@ import { newFence } from "./fence.ts";
 import { inspectionOf } from "./inspection.ts";
 import { pipelineInfo } from "./pipeline-info.ts";
 import { toJson } from "./run-protocol.ts";
+import { readSkillFile, skillFiles } from "./skills.ts";
 import type { Workspace } from "./workspace.ts";
 
 export const SCHEME = "loadwright";
@@ -30,9 +31,10 @@ export interface ResourceHost {
 
 type Variables = Readonly<Record<string, string>>;
 
-/** A resource by its place below `loadwright://`. */
+/** A resource by its place below `loadwright://`, or another scheme. */
 interface ResourceDefinition {
   readonly name: string;
+  readonly scheme?: string;
   readonly path: string;
   readonly title: string;
   readonly description: string;
@@ -168,12 +170,25 @@ const RESOURCES: readonly ResourceDefinition[] = [
     read: (_host, { slug = "" }) => readDoc(slug),
     list: () => docSlugs().map((slug) => ({ path: `docs/${slug}`, title: docTitle(slug) })),
   },
+  {
+    name: "skill",
+    scheme: "skill",
+    path: "{+file}",
+    title: "Skill",
+    description: "How a kind of task is done with these tools; a skill's name, or a file that it refers to",
+    mimeType: "text/markdown",
+    read: (_host, { file = "" }) => readSkillFile(file),
+    list: () =>
+      skillFiles()
+        .filter((file) => file.endsWith("/SKILL.md"))
+        .map((file) => ({ path: file, title: `Skill ${file.replace("/SKILL.md", "")}` })),
+  },
 ];
 
 export function registerResources(server: McpServer, host: ResourceHost): void {
   for (const definition of RESOURCES) {
-    const { name, title, description, mimeType } = definition;
-    const uri = `${SCHEME}://${definition.path}`;
+    const { name, title, description, mimeType, scheme = SCHEME } = definition;
+    const uri = `${scheme}://${definition.path}`;
     const config = { title, description, mimeType };
     if (!uri.includes("{")) {
       server.registerResource(name, uri, config, (asked) => contentOf(definition, host, asked, {}));
@@ -185,7 +200,7 @@ export function registerResources(server: McpServer, host: ResourceHost): void {
           ? undefined
           : () => ({
               resources: (definition.list?.(host.workspace()) ?? []).map((each) => ({
-                uri: `${SCHEME}://${each.path}`,
+                uri: `${scheme}://${each.path}`,
                 name: each.path,
                 title: each.title,
                 mimeType,

@@ -34,6 +34,7 @@ for (const [name] of TRANSPORTS) {
           "loadwright://sources/shop",
           "loadwright://sources/filesystem",
           "loadwright://docs/mcp",
+          "skill://operate/SKILL.md",
         ]),
       );
       for (const uri of uris) expect((await read(uri)).length, uri).toBeGreaterThan(20);
@@ -57,6 +58,12 @@ for (const [name] of TRANSPORTS) {
       });
     });
 
+    it("a skill is read by its name, and what it refers to beside it", async () => {
+      expect(await read("skill://debug-load")).toBe(await read("skill://debug-load/SKILL.md"));
+      expect(await read("skill://debug-load")).toContain("name: debug-load");
+      expect(await read("skill://debug-load/references/errors.md")).toContain("DESTINATION_LOCKED");
+    });
+
     it("that are not there, or would be a way out of the workspace, are refused as not found", async () => {
       for (const uri of [
         "loadwright://pipelines/nowhere",
@@ -71,6 +78,9 @@ for (const [name] of TRANSPORTS) {
         "loadwright://docs/%2Fetc%2Fpasswd",
         "loadwright://sources/..%2Fsecrets",
         "loadwright://nothing",
+        "skill://nothing",
+        "skill://operate/../../package.json",
+        "skill://operate/..%2F..%2Fpackage.json",
         "file:///etc/passwd",
       ]) {
         await expect(read(uri), uri).rejects.toMatchObject({ code: -32602 });

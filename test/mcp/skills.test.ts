@@ -1,0 +1,229 @@
+/**
+ * The skills say what is so: they are valid, their links lead somewhere, each call in them (and in docs/mcp.md) is one
+ * that the tool takes, and on a workspace made of their own examples each call does what it is shown for.
+ */
+
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { validate } from "skills-ref";
+import { parse } from "smol-toml";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ERRORS } from "../../src/engine/index.ts";
+import { builtInSourceNames } from "../../src/sources/registry.ts";
+import { CATALOG } from "../../src/tools/catalog.ts";
+import { skillFiles } from "../../src/tools/skills.ts";
+import { cli } from "../support/cli.ts";
+import { ask, type Connected, connect, fail } from "../support/mcp.ts";
+import { makeWorkspace, type TestWorkspace } from "../support/workspace.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const FILES = ["SKILL.md", ...skillFiles().map((file) => `skills/${file}`)];
+const textOf = (file: string) => readFileSync(join(ROOT, file), "utf8");
+
+/** Tools that the skills name and that the catalogue is about to have. One that it has must leave this list. */
+const AWAITED = [
+  "create_source",
+  "update_source",
+  "validate_source",
+  "test_source",
+  "find_source",
+  "search_docs",
+  "request_secret",
+];
+const tools = new Map(CATALOG.map((tool) => [tool.name, tool]));
+
+interface Call {
+  readonly file: string;
+  readonly tool: string;
+  readonly input: Record<string, unknown>;
+}
+
+/** `tool_name {json}` as inline code, and `loadwright tool NAME '{json}'`. */
+function callsIn(file: string): Call[] {
+  const text = textOf(file);
+  const inline = [...text.matchAll(/`([a-z]+(?:_[a-z]+)+) (\{.*?\})`/g)];
+  const typed = [...text.matchAll(/loadwright tool ([a-z_]+) '(\{.*?\})'/g)];
+  return [...inline, ...typed].map(([, tool, json]) => ({ file, tool: tool!, input: JSON.parse(json!) }));
+}
+
+const CALLS = [...FILES, "docs/mcp.md", "docs/cli.md"].flatMap(callsIn);
+
+function blocksOf(file: string, language: string): string[] {
+  return [...textOf(file).matchAll(new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``, "g"))].map(
+    ([, block]) => block!,
+  );
+}
+
+describe("the skills", () => {
+  it("are valid Agent Skills, the one at the root under the package's name", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "loadwright-skill-"));
+    try {
+      cpSync(join(ROOT, "SKILL.md"), join(folder, "loadwright", "SKILL.md"));
+      expect(await validate(join(folder, "loadwright"))).toEqual([]);
+      for (const name of readdirSync(join(ROOT, "skills"))) {
+        expect([name, await validate(join(ROOT, "skills", name))]).toEqual([name, []]);
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+    expect(readdirSync(join(ROOT, "skills")).sort()).toEqual([
+      "build-source",
+      "data-quality",
+      "debug-load",
+      "operate",
+      "schema-evolution",
+    ]);
+  });
+
+  it.each(FILES)("%s is short, and its links lead to files", (file) => {
+    const text = textOf(file);
+    expect(text.split("\n").length).toBeLessThan(500);
+    // a token is some four characters
+    expect(text.length / 4).toBeLessThan(5_000);
+    for (const [, target] of text.matchAll(/\]\(([\w./-]+)\)/g)) {
+      expect(() => readFileSync(new URL(target!, new URL(file, `file://${ROOT}`)))).not.toThrow();
+    }
+  });
+
+  it("list every shipped source, and error codes with the retry that they have", () => {
+    const sources = textOf("SKILL.md").split("## Shipped sources")[1]!.split("\n## ")[0]!;
+    const named = [...sources.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name);
+    expect(named.sort()).toEqual([...builtInSourceNames()].sort());
+    const rows = [
+      ...textOf("skills/debug-load/references/errors.md").matchAll(/^\| `([A-Z]\w+)` \| (\w+) \|/gm),
+    ];
+    expect(rows.length).toBeGreaterThan(20);
+    for (const [, code, retry] of rows) {
+      expect([code, ERRORS[code as keyof typeof ERRORS]?.retry]).toEqual([code, retry]);
+    }
+    for (const file of FILES) {
+      for (const [, code] of textOf(file).matchAll(/`([A-Z][A-Z]+_[A-Z_]+)`/g)) {
+        if (code !== "CODE") expect(Object.keys(ERRORS), file).toContain(code);
+      }
+    }
+  });
+
+  it("name only tools that there are, or that are awaited", () => {
+    expect(AWAITED.filter((name) => tools.has(name))).toEqual([]);
+    const known = new Set([...tools.keys(), ...AWAITED]);
+    expect(CALLS.filter(({ tool }) => !known.has(tool))).toEqual([]);
+    expect(CALLS.length).toBeGreaterThan(50);
+    const shown = new Set(CALLS.map(({ tool }) => tool));
+    expect([...known].filter((name) => !shown.has(name))).toEqual([]);
+  });
+
+  it.each(CALLS.filter(({ tool }) => tools.has(tool)))("$file: $tool takes $input", ({ tool, input }) => {
+    expect(tools.get(tool)!.input.safeParse(input).error).toBeUndefined();
+  });
+});
+
+it("docs/mcp.md lists each tool once, with its mode", () => {
+  const rows = [...textOf("docs/mcp.md").matchAll(/^\| `([a-z_]+)` \| (\w+) \|/gm)];
+  const listed = rows.map(([, name, mode]) => `${name} ${mode}`);
+  expect(listed.sort()).toEqual(CATALOG.map(({ name, mode }) => `${name} ${mode}`).sort());
+});
+
+describe("on a workspace made of the examples", () => {
+  const RUN = /^\d{8}T\d{6}-[0-9a-f]{6}$/;
+  const LOAD = /^1700000000\.1$/;
+  let workspace: TestWorkspace;
+  let server: Connected;
+  let runId: string;
+  let loadId: string;
+
+  beforeAll(async () => {
+    const build = "skills/build-source/SKILL.md";
+    workspace = makeWorkspace({
+      "loadwright.toml": `${blocksOf(build, "toml")[0]}\n[pipelines.reports]\nsource = "reports"\n`,
+      "sources/shop/index.ts": blocksOf(build, "ts")[0]!,
+      "sources/reports/index.ts": blocksOf("skills/build-source/references/file-state.md", "ts")[0]!,
+    });
+    server = await connect(workspace.dir, ["--allow", "run,destructive"]);
+    const first = await ask(server.client, "run_pipeline", { pipeline: "shop", wait_s: 45 });
+    expect(first.data).toMatchObject({ status: "succeeded" });
+    runId = String(first.data.run_id);
+    loadId = String((first.data.packages as { load_id: string }[])[0]!.load_id);
+  });
+  afterAll(async () => {
+    await server.close();
+    workspace.remove();
+  });
+
+  const real = (value: unknown): unknown => {
+    if (typeof value === "string") return RUN.test(value) ? runId : LOAD.test(value) ? loadId : value;
+    if (Array.isArray(value)) return value.map(real);
+    if (typeof value !== "object" || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, real(inner)]));
+  };
+
+  /** What answers otherwise than with success here, and why that is what the text says. */
+  const codeOf = ({ tool, input }: Call): string | undefined => {
+    if (input.refresh !== undefined) return "CONFIRM_REQUIRED";
+    if (tool === "drop_pending_packages") return "NOTHING_PENDING";
+    if (input.action === "restore_dropped") return "PACKAGE_NOT_FOUND";
+    // what was loaded once has no earlier load to compare with
+    if (input.compare_load_id === "previous") return "PACKAGE_NOT_FOUND";
+    return undefined;
+  };
+
+  it("every call succeeds, or answers the code that its text speaks of", { timeout: 240_000 }, async () => {
+    const once = new Map(
+      CALLS.filter(({ tool }) => tools.has(tool)).map((call) => [
+        JSON.stringify([call.tool, call.input]),
+        call,
+      ]),
+    );
+    const reads = [...once.values()].sort((a, b) => rank(a) - rank(b));
+    for (const call of reads) {
+      const input = real(call.input) as Record<string, unknown>;
+      const code = codeOf(call);
+      const told = `${call.tool} ${JSON.stringify(call.input)}`;
+      if (code !== undefined) {
+        expect([told, (await fail(server.client, call.tool, input)).code]).toEqual([told, code]);
+        continue;
+      }
+      const { data } = await ask(server.client, call.tool, input);
+      if (call.tool === "run_pipeline") expect([told, data.status]).toEqual([told, "succeeded"]);
+      if (call.tool === "reset_state") expect([told, data.status]).toEqual([told, "planned"]);
+      if (call.tool === "diff_schema" && input.column === "total") expect(data.changes_total).toBe(1);
+    }
+  });
+
+  /** Reading first: on the tables as one load made them. */
+  function rank({ tool }: Call): number {
+    return tools.get(tool)!.mode === "read" ? 0 : 1;
+  }
+
+  it("declared checks of the skills are accepted", async () => {
+    for (const file of FILES.filter((each) => textOf(each).includes("checks.orders"))) {
+      const block = parse(blocksOf(file, "toml").find((each) => each.includes("checks.orders"))!);
+      const { checks } = (block.pipelines as { shop: { checks: object } }).shop;
+      expect(Object.keys(checks)).toEqual(["orders"]);
+    }
+    const { data } = await ask(server.client, "run_checks", { pipeline: "shop", only_problems: false });
+    expect(JSON.stringify(data)).toContain("customer_id");
+  });
+
+  it("state by file: a second run loads nothing, rows of one date are all there", async () => {
+    for (const rows of [3, 0]) {
+      const { data } = await ask(server.client, "run_pipeline", { pipeline: "reports", wait_s: 45 });
+      expect((data.rows as { clicks?: number }).clicks ?? 0).toBe(rows);
+    }
+  });
+
+  it("every typed command runs", { timeout: 240_000 }, async () => {
+    const lines = new Set(
+      FILES.flatMap((file) => [...textOf(file).matchAll(/`(loadwright [^`]+)`/g)].map(([, line]) => line!)),
+    );
+    expect(lines.size).toBeGreaterThan(5);
+    for (const line of lines) {
+      const words = [...line.matchAll(/'([^']*)'|(\S+)/g)].map((match) => match[1] ?? match[2]!).slice(1);
+      if (words[0] === "mcp") continue;
+      const { code, stderr } = await cli(workspace.dir, ...words);
+      const nothingPending = stderr.includes("NOTHING_PENDING");
+      expect([line, nothingPending || code === 0]).toEqual([line, true]);
+    }
+  });
+});
