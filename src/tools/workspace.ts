@@ -3,7 +3,7 @@
  * runs a user's code; that happens in the child process of a run.
  */
 
-import { existsSync, readFileSync, realpathSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import type { Limits } from "../engine/context.ts";
 import type { Destination } from "../engine/destinations/destination.ts";
@@ -53,11 +53,22 @@ export function findWorkspace(start: string, explicit?: string): Workspace {
 export class Workspace {
   /** Without symbolic links, so that "inside" can be decided. */
   readonly dir: string;
-  readonly config: WorkspaceConfig;
+  #read: { readonly stamp: string; readonly config: WorkspaceConfig } | undefined;
 
   constructor(dir: string) {
     this.dir = realpathSync(dir);
-    this.config = parseConfig(readFileSync(join(this.dir, CONFIG_FILE), "utf8"), join(this.dir, CONFIG_FILE));
+    void this.config;
+  }
+
+  /** As loadwright.toml is now: a server outlives many edits of it. Errors: CONFIG_INVALID. */
+  get config(): WorkspaceConfig {
+    const path = join(this.dir, CONFIG_FILE);
+    const { mtimeNs, size, ino } = statSync(path, { bigint: true });
+    const stamp = `${mtimeNs} ${size} ${ino}`;
+    if (this.#read?.stamp !== stamp) {
+      this.#read = { stamp, config: parseConfig(readFileSync(path, "utf8"), path) };
+    }
+    return this.#read.config;
   }
 
   pipelineNames(): string[] {
