@@ -57,7 +57,7 @@ export class SourceFiles {
   current(pipeline: string): SourceState {
     const section = sectionOf(this.#configText(), pipeline);
     const source = this.#workspace.config.pipelines.get(pipeline)?.source;
-    return { section, files: source === undefined ? {} : this.#filesOf(source) };
+    return { section, files: source === undefined ? {} : this.filesOfSource(source) };
   }
 
   /**
@@ -204,7 +204,8 @@ export class SourceFiles {
     throw new EngineError("PATH_OUTSIDE", `${path} is not below the workspace's folder sources.`, { details: { path } });
   }
 
-  #filesOf(source: string): Record<string, string> {
+  /** Text files of the workspace's source of that name; none for a built-in source. */
+  filesOfSource(source: string): Record<string, string> {
     if (!/^[\w-]+$/.test(source)) return {};
     const files: Record<string, string> = {};
     const visit = (path: string): void => {
