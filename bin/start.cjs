@@ -8,7 +8,7 @@ process.emitWarning = (warning, ...more) => {
   if ((type?.type ?? type) !== "ExperimentalWarning") emitWarning.call(process, warning, ...more);
 };
 
-// the second start has not to compile again, which is most of a start's time
+// compiled code, and types that were stripped, are kept between starts
 require("node:module").enableCompileCache?.();
 
 module.exports = (entry) =>

@@ -51,6 +51,10 @@ export const ERRORS = {
     retry: "after_fix",
     hint: "Remove rowOrder, or make the source return rows in that order.",
   },
+  CURSOR_BOUNDARY_MISSING: {
+    retry: "after_fix",
+    hint: 'Put the table back, or set rangeStart to "open" to go on behind the last value, or drop the cursor from the state and load again from the start: without those hashes rows would be loaded twice.',
+  },
   VALUE_UNSUPPORTED: { retry: "after_fix", hint: "Convert the value in a map() step." },
   // databases as sources
   SOURCE_UNREACHABLE: {
@@ -114,6 +118,31 @@ export const ERRORS = {
     hint: "The service ignores the paging parameter or repeats a cursor: correct the paginator.",
   },
   PAGINATION_LIMIT: { retry: "after_fix", hint: "Raise maximum_pages, or narrow the request." },
+  // object stores (S3)
+  S3_CREDENTIALS: {
+    retry: "after_fix",
+    hint: "Set credentials.aws_access_key_id and credentials.aws_secret_access_key of the source, or the environment of the AWS tools.",
+  },
+  S3_ACCESS_DENIED: {
+    retry: "after_fix",
+    hint: "Grant s3:ListBucket on the bucket and s3:GetObject on the objects (and kms:Decrypt where they are encrypted with KMS).",
+  },
+  S3_BUCKET_NOT_FOUND: {
+    retry: "after_fix",
+    hint: "Check bucket, endpoint and path_style: another store may be asked than the one that has the bucket.",
+  },
+  S3_REGION: { retry: "after_fix", hint: "Set `region` to the bucket's region." },
+  S3_CLOCK: { retry: "after_fix", hint: "Set this machine's clock (NTP): it is more than 15 minutes off." },
+  S3_ARCHIVED: {
+    retry: "after_fix",
+    hint: "Restore the object from its archive class, or leave it out with `glob`.",
+  },
+  S3_THROTTLED: { retry: "yes", hint: "Run again later, with a lower `prefetch_objects`." },
+  S3_UNREACHABLE: { retry: "yes", hint: "Check `endpoint`, the network and proxies, and run again." },
+  S3_RESPONSE: {
+    retry: "after_fix",
+    hint: "Check `endpoint`: it must be the S3 endpoint, not a web console or a proxy's page.",
+  },
   // schema, normalize
   SCHEMA_INVALID: { retry: "no", hint: "The stored schema cannot be used; see the details." },
   SCHEMA_ENGINE_NEWER: { retry: "after_fix", hint: "Upgrade loadwright: a newer engine wrote this schema." },
@@ -133,6 +162,10 @@ export const ERRORS = {
   SCHEMA_VERSION_NOT_FOUND: {
     retry: "after_fix",
     hint: "Ask for the schema without a version, or as of a load id.",
+  },
+  NAMING_CHANGED: {
+    retry: "after_fix",
+    hint: "Keep the naming convention, or load into a new dataset with the other one.",
   },
   IDENTIFIER_INVALID: { retry: "after_fix", hint: "Rename the field or table." },
   // package
@@ -170,6 +203,7 @@ export const ERRORS = {
   QUERY_FAILED: { retry: "after_fix", hint: "Correct the statement; see get_schema for tables and columns." },
   TIMEOUT: { retry: "after_fix", hint: "Narrow the query, or raise the time limit." },
   TABLE_NOT_FOUND: { retry: "after_fix", hint: "List the tables with get_schema." },
+  CHECK_INVALID: { retry: "after_fix", hint: "Correct the check's table and columns in loadwright.toml." },
   NOT_ALLOWED: { retry: "after_fix", hint: "Start the server with the --allow flag that the message names." },
   ARGUMENTS_INVALID: {
     retry: "after_fix",

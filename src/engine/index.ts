@@ -5,7 +5,12 @@ export type { Destination } from "./destinations/destination.ts";
 export { type DuckdbOptions, duckdb } from "./destinations/duckdb/duckdb.ts";
 export { type PostgresOptions, postgres, type SslMode } from "./destinations/postgres/postgres.ts";
 export { EngineError, ERRORS, type ErrorCode, type ErrorEnvelope, toEnvelope } from "./errors.ts";
-export { type Incremental, type IncrementalOptions, incremental } from "./extract/incremental.ts";
+export {
+  type Incremental,
+  type IncrementalOptions,
+  incremental,
+  type LastValueFunction,
+} from "./extract/incremental.ts";
 export { checkpoint, JsonlPage, type Row, type Yielded } from "./extract/page.ts";
 export {
   type ColumnHints,

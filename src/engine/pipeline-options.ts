@@ -2,6 +2,8 @@
 
 import type { Limits, Log, ProgressEvent } from "./context.ts";
 import type { Destination } from "./destinations/destination.ts";
+import type { Window } from "./extract/window.ts";
+import type { Permit } from "./permission.ts";
 import type { RefreshMode } from "./refresh.ts";
 import type { RunReport } from "./report.ts";
 import type { Contract, ContractMode } from "./schema/types.ts";
@@ -21,8 +23,22 @@ export interface PipelineOptions {
   readonly keepNullColumns?: boolean;
   /** True: a table with declared columns is made although no row has come for it. */
   readonly createEmptyTables?: boolean;
+  /**
+   * How source names become table and column names: `snake_case` (default), `duck_case`, `direct`, `sql_cs_v1`,
+   * `sql_ci_v1`. A schema with data keeps its own; another one is refused with NAMING_CHANGED.
+   */
+  readonly naming?: string;
+  /**
+   * Folder with `<schema>.schema.yaml` for people to edit: written after the first extract, and when it was
+   * edited it takes the place of the stored schema.
+   */
+  readonly importSchemaPath?: string;
+  /** Folder to write `<schema>.schema.yaml` to after each load. Not the import folder. */
+  readonly exportSchemaPath?: string;
   /** True: every Pipeline object begins anew, in a dataset with the time in its name. */
   readonly devMode?: boolean;
+  /** Asked before anything is changed; everything is permitted without it. */
+  readonly permit?: Permit;
 }
 
 export interface RunOptions {
@@ -32,8 +48,20 @@ export interface RunOptions {
   readonly resources?: readonly string[];
   /** At most so many rows of each resource; for a first look. The cursor moves only over the rows taken. */
   readonly rowsMax?: number;
+  /**
+   * Only tell what the run would do: nothing is written at the destination, state, schemas and pending packages
+   * stay as they are. Not with `extract`, `normalize` or `load` alone.
+   */
+  readonly dryRun?: boolean;
   /** Replaces the contracts of the source and its resources. It is stored with their tables. */
   readonly schemaContract?: Contract | ContractMode;
+  /**
+   * Loads a window of cursor values again, `from` to before `to`, without moving the stored cursors. Resources
+   * without a cursor do not take part; those that replace or keep history are refused.
+   */
+  readonly backfill?: Window;
+  /** Bounds from a scheduler, for the cursors that say `allowExternalSchedulers`. */
+  readonly interval?: Window;
   /** Begin anew: drop or empty tables and forget state, in the transaction that loads the new rows. */
   readonly refresh?: RefreshMode;
   readonly signal?: AbortSignal;
@@ -69,6 +97,16 @@ export interface ResourceDropPlan {
   readonly tables: readonly string[];
   readonly resource_states: readonly string[];
   readonly state_paths: readonly string[];
+}
+
+/** What a refresh would do, by what is known before the source has run. */
+export interface RefreshPlan {
+  readonly pipeline_name: string;
+  readonly refresh: RefreshMode;
+  /** Tables that are dropped, or emptied by drop_data. */
+  readonly tables: readonly string[];
+  /** Resources whose cursors and state go. */
+  readonly resource_states: readonly string[];
 }
 
 /** What dropping pending packages would do or did. */

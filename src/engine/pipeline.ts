@@ -21,45 +21,56 @@ import type {
   PackageToCommit,
   TableJobs,
 } from "./destinations/destination.ts";
+import { dryRun } from "./dry-run.ts";
 import { EngineError, type ErrorCode, toEnvelope } from "./errors.ts";
+import { markedCursors, readBoundaries, type StoredBoundaries } from "./extract/boundary-store.ts";
 import { type Extracted, type ExtractWork, extractSource } from "./extract/extract.ts";
 import { JobWriter } from "./extract/job-writer.ts";
 import type { Source } from "./extract/resource.ts";
-import { parseJsonDocument, plainJson } from "./interop/json.ts";
+import { backfilled, type StoredCursor, scheduled } from "./extract/window.ts";
 import { bumpState, decodeStateBlob, type PipelineState, stateHash } from "./interop/state.ts";
 import { LoadAhead } from "./load/ahead.ts";
 import { normalizePackage } from "./normalize/normalize-package.ts";
 import { parseJobName } from "./package/job-name.ts";
 import { nextLoadId } from "./package/load-id.ts";
 import { acquireLock, lockHolder } from "./package/lock.ts";
+import { StateBackups } from "./package/state-backups.ts";
 import { type OpenPackage, PackageStore, type PendingPackage } from "./package/store.ts";
 import { newRunId, RunFolder } from "./package/trace.ts";
 import type { JobInfo, Manifest, SchemaChange } from "./package/types.ts";
+import { permissionFor } from "./permission.ts";
 import { type PreparedDrop, prepareDrop } from "./pipeline-drop.ts";
 import type {
   DropOptions,
   DropPlan,
   PipelineOptions,
+  RefreshPlan,
   ResourceDropPlan,
   RunOptions,
 } from "./pipeline-options.ts";
 import { initialState, nameSchema, stateFromText, stateRow, stateToText } from "./pipeline-state.ts";
-import { refreshSource, type TableReset } from "./refresh.ts";
+import {
+  forgetResources,
+  matchingNames,
+  type RefreshMode,
+  refreshSource,
+  type TableReset,
+  tablesOfResources,
+} from "./refresh.ts";
 import type { PackageReport, RunReport } from "./report.ts";
 import { RunRecorder } from "./run-recorder.ts";
+import { BOUNDARY_TABLE } from "./schema/boundary-table.ts";
 import { checkContract } from "./schema/contract.ts";
+import { schemaFromText, schemaToText } from "./schema/documents.ts";
 import { updateTable } from "./schema/merge.ts";
 import { type NamingConvention, namingByName } from "./schema/naming.ts";
+import { chooseNaming } from "./schema/naming-change.ts";
 import { completeColumns, hasSeenData, STATE_TABLE } from "./schema/tables.ts";
 import type { Schema } from "./schema/types.ts";
-import {
-  bumpSchema,
-  newSchema,
-  pipelineStateTable,
-  schemaToStored,
-  storedToSchema,
-} from "./schema/version.ts";
+import { bumpSchema, newSchema, pipelineStateTable } from "./schema/version.ts";
+import { importSchema, writeImportFile, writeSchemaFile } from "./schema-files.ts";
 import { applySettings } from "./source-settings.ts";
+import { resetState, type StateReset, type StateResetPlan } from "./state-reset.ts";
 
 const PIPELINE_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
 const RUNS_KEPT = 200;
@@ -89,6 +100,10 @@ export interface SyncResult {
   readonly schemas: readonly string[];
 }
 
+interface ResourceState {
+  readonly incremental?: Readonly<Record<string, { readonly last_value?: unknown } | undefined>>;
+}
+
 /** What one run passes along. */
 interface Run {
   readonly context: RunContext;
@@ -114,11 +129,25 @@ export class Pipeline {
         hint: "Use letters, digits and underscores, and start with a letter.",
       });
     }
+    if (options.exportSchemaPath && options.exportSchemaPath === options.importSchemaPath) {
+      throw new EngineError(
+        "CONFIG_INVALID",
+        "Schemas are exported to the folder that they are imported from.",
+        {
+          hint: "Choose two folders: an export would take the place of what somebody edits.",
+          details: { pipeline: options.name },
+        },
+      );
+    }
     this.name = options.name;
     this.destination = options.destination;
     const dataset = options.dataset ?? `${options.name}_dataset`;
     const suffix = options.devMode ? `_${timeInName(new Date())}` : "";
-    this.dataset = this.naming().path(dataset.replace(suffix === "" ? "" : /_$/, "") + suffix);
+    const naming = namingByName(
+      options.naming ?? "snake_case",
+      options.destination.capabilities.identifierLengthMax,
+    );
+    this.dataset = naming.path(dataset.replace(suffix === "" ? "" : /_$/, "") + suffix);
     this.dir = options.dir;
     this.options = options;
     this.runs = new RunFolder(this.dir);
@@ -131,6 +160,11 @@ export class Pipeline {
 
   /** Extracts, normalizes and loads; pending packages first. Failures are in the report, not thrown. */
   async run(source: Source, options: RunOptions = {}): Promise<RunReport> {
+    if (options.dryRun) {
+      const { dryRun: _, ...real } = options;
+      const own = { ...this.options, dataset: this.dataset };
+      return dryRun({ options: own, run: (changed, run) => new Pipeline(changed).run(source, run) }, real);
+    }
     return this.locked(options, "run", async (run) => {
       await this.recover(run);
       await this.loadPending(run);
@@ -211,6 +245,109 @@ export class Pipeline {
     return plan;
   }
 
+  /** What `resetState` would change, by the state that is here. Nothing is changed. */
+  async planStateReset(reset: StateReset): Promise<StateResetPlan> {
+    return resetState(await this.currentState(), reset).plan;
+  }
+
+  /**
+   * Changes cursors, or the whole state, in a package of its own, so that the destination has the change too. The
+   * state before is kept in `state_backups`; returns its id. Refused while packages are pending, and when the state
+   * is another than `plan` was made on.
+   */
+  async resetState(reset: StateReset, plan: StateResetPlan, run: RunOptions = {}): Promise<string> {
+    return this.withBackup(`reset_state ${reset.kind}`, run, async (run) => {
+      await this.syncStep(run);
+      const state = await this.currentState();
+      if ((state._version_hash ?? null) !== plan.version_hash) throw this.stateMoved();
+      const changed = resetState(state, reset).state;
+      const schema = state.default_schema_name
+        ? await this.currentSchema(state.default_schema_name)
+        : undefined;
+      if (!schema) {
+        throw new EngineError("PIPELINE_NEVER_RAN", `Pipeline ${this.name} has no state to reset.`);
+      }
+      await this.normalizeOne(run, await this.sealDrop(run, schema, changed, []));
+      await this.loadPending(run);
+    });
+  }
+
+  /**
+   * Takes state and schemas of the destination whatever their version is; what was here is kept in
+   * `state_backups`. Errors: PIPELINE_NEVER_RAN when the destination has none.
+   */
+  async restoreFromDestination(options: RunOptions = {}): Promise<string> {
+    return this.withBackup("reset_state restore_from_destination", options, async (run) => {
+      await this.withSession(run.context, async (session) => {
+        const row = (await session.exists()) ? await session.readState(this.name) : undefined;
+        if (!row) {
+          throw new EngineError(
+            "PIPELINE_NEVER_RAN",
+            `The destination has no state of pipeline ${this.name}: there is nothing to restore from.`,
+          );
+        }
+        const store = this.store(run.context);
+        const remote = decodeStateBlob(row.state);
+        const local = await store.committedState();
+        const kept = local === undefined ? undefined : stateFromText(local)._local;
+        if (kept) remote._local = kept;
+        await store.writeCommittedState(stateToText(remote));
+        for (const name of remote.schema_names ?? []) {
+          const newest = await session.readSchema(name);
+          if (newest) await store.writeCommittedSchema(name, newest.schema);
+        }
+      });
+    });
+  }
+
+  /** Drops as `drop` does, with the state before kept in `state_backups`. */
+  async dropWithBackup(options: DropOptions, run: RunOptions = {}): Promise<string> {
+    const text = await this.store().committedState();
+    const id = text === undefined ? "" : await this.backUp("reset_state drop_resource", text, Date.now());
+    await this.drop(options, run);
+    return id;
+  }
+
+  /** Makes dropped packages pending again. Errors: PACKAGE_NOT_FOUND, PACKAGE_SUPERSEDED. */
+  async restoreDropped(first: string, options: RunOptions = {}): Promise<string[]> {
+    let restored: string[] | undefined;
+    const report = await this.locked(options, "restore_dropped", async (run) => {
+      const store = this.store(run.context);
+      await store.discardUnfinished();
+      restored = await store.restoreDropped(first);
+    });
+    if (!restored || report.status !== "succeeded") throw reportError(report);
+    return restored;
+  }
+
+  private async withBackup(
+    reason: string,
+    options: RunOptions,
+    work: (run: Run) => Promise<void>,
+  ): Promise<string> {
+    let id = "";
+    const report = await this.locked(options, reason.split(" ")[0]!, async (run) => {
+      await this.recover(run);
+      await this.refusePending("reset the state");
+      const text = await this.store().committedState();
+      if (text !== undefined) id = await this.backUp(reason, text, run.context.now());
+      await work(run);
+    });
+    if (report.status !== "succeeded") throw reportError(report);
+    return id;
+  }
+
+  private async backUp(reason: string, text: string, now: number): Promise<string> {
+    const { _state_version } = stateFromText(text);
+    return new StateBackups(this.dir).write(now, { reason, state_version: _state_version, state: text });
+  }
+
+  private stateMoved(): EngineError {
+    return new EngineError("CONFIRM_EXPIRED", `The state of ${this.name} moved since the plan was made.`, {
+      details: { pipeline: this.name },
+    });
+  }
+
   private async prepareDrop(
     options: DropOptions,
   ): Promise<{ prepared: PreparedDrop; schema: Schema; state: PipelineState }> {
@@ -251,6 +388,21 @@ export class Pipeline {
     };
     const content = { manifest, schema: schemaToText(schema), state: stateToText(state) };
     return store.sealExtracted(open, content);
+  }
+
+  /** What a refresh of these resources, or of all, would drop or empty. Nothing is changed. */
+  async planRefresh(refresh: RefreshMode, resources?: readonly string[]): Promise<RefreshPlan> {
+    const state = await this.currentState();
+    const name = state.default_schema_name;
+    const schema = name ? await this.currentSchema(name) : undefined;
+    const named = resources && refresh !== "drop_sources" ? matchingNames(resources) : () => true;
+    const tables = schema ? tablesOfResources(schema, named) : [];
+    return {
+      pipeline_name: this.name,
+      refresh,
+      tables: tables.filter((table) => hasSeenData(schema!.tables.get(table)!)),
+      resource_states: schema ? forgetResources(state, schema.name, named) : [],
+    };
   }
 
   /** Some calls build on the committed state only. */
@@ -337,6 +489,10 @@ export class Pipeline {
     command: string,
     work: (run: Run) => Promise<void>,
   ): Promise<RunReport> {
+    this.options.permit?.(permissionFor(command, options.refresh), `${command} on pipeline ${this.name}`);
+    if (options.dryRun) {
+      throw new EngineError("CONFIG_INVALID", `There is no dry run of ${command}: only whole runs have one.`);
+    }
     const started = Date.now();
     const runId = options.runId ?? newRunId(started);
     const mask = options.mask ?? ((value) => value);
@@ -577,12 +733,14 @@ export class Pipeline {
     const schemaName = this.naming().identifier(source.name);
     const contract = options.schemaContract;
     checkContract(contract, "The run");
+    const base = await this.withImport(run, await this.schemaToExtend(run, schemaName));
+    chooseNaming(base, this.options.naming);
+    const state = await this.currentState();
+    const windowed = this.windowed(run, source, state, schemaName);
     // a contract of the run is that of each table, and is stored as such
     const chosen = contract
-      ? source.withEach((each) => each.applyHints({ schemaContract: contract }))
-      : source;
-    const base = await this.schemaToExtend(run, schemaName);
-    const state = await this.currentState();
+      ? windowed.source.withEach((each) => each.applyHints({ schemaContract: contract }))
+      : windowed.source;
     if (!state._version_hash) bumpState(state);
     nameSchema(state, this, schemaName);
     if (this.options.devMode) state._local = { ...state._local, _dev_mode: true };
@@ -599,6 +757,7 @@ export class Pipeline {
       // another history, which knows where it came from
       if (options.refresh === "drop_sources") {
         schema = { ...neverStored(schemaName), previous_hashes: [base.version_hash] };
+        chooseNaming(schema, this.options.naming);
       }
     }
     applySettings(schema, chosen, contract);
@@ -627,6 +786,7 @@ export class Pipeline {
       }
       const jobs = [...extracted.jobs];
       if (stateChanged) jobs.push(...(await this.extractState(run, work.schema, sealed, open!)));
+      if (this.options.importSchemaPath) await writeImportFile(this.options.importSchemaPath, work.schema);
       bumpSchema(work.schema);
       const manifest: Manifest = {
         format: 1,
@@ -668,9 +828,11 @@ export class Pipeline {
       work.schema = (await this.currentSchema(schemaName)) ?? work.schema;
     };
     const work: ExtractWork = {
+      pipelineName: this.name,
+      boundaries: await this.boundaries(run, state, schemaName),
       source: chosen.withName(schemaName),
       keepRejected: this.options.keepRejected !== false,
-      resources: options.resources,
+      resources: windowed.resources,
       rowsMax: options.rowsMax,
       schema,
       naming: this.naming(schema),
@@ -695,11 +857,60 @@ export class Pipeline {
     }
   }
 
+  /** The source with the bounds that the run was given for its cursors. */
+  private windowed(
+    { options, recorder }: Run,
+    source: Source,
+    state: PipelineState,
+    name: string,
+  ): { source: Source; resources: readonly string[] | undefined } {
+    const { backfill, interval, refresh, resources } = options;
+    const stored: StoredCursor = (resource, path) => {
+      const all = state.sources?.[name]?.resources as Record<string, ResourceState> | undefined;
+      return all?.[resource]?.incremental?.[path]?.last_value;
+    };
+    if (!backfill) return { source: interval ? scheduled(source, interval, stored) : source, resources };
+    if (refresh) {
+      throw new EngineError("CONFIG_INVALID", "A run either loads a window or begins anew, not both.", {
+        hint: "Give backfill or refresh.",
+      });
+    }
+    const windowed = backfilled(source, backfill, resources, stored);
+    for (const warning of windowed.warnings) recorder.warn(warning);
+    return windowed;
+  }
+
+  /** Of cursors with too many rows at their last value for the state. */
+  private async boundaries(run: Run, state: PipelineState, source: string): Promise<StoredBoundaries> {
+    if (markedCursors(state, source).length === 0) return new Map();
+    const store = this.store(run.context);
+    const files: string[] = [];
+    for (const each of await store.pendingPackages()) {
+      const { jobs } = await store.readManifest(each);
+      for (const { table, file } of jobs) if (table === BOUNDARY_TABLE) files.push(join(each.jobsDir, file));
+    }
+    const names = { pipeline: this.name, source };
+    return this.withSession(run.context, (session) => readBoundaries(session, names, state, files));
+  }
+
   /** The schema that a source's declarations are added to. */
   private async schemaToExtend(run: Run, name: string): Promise<Schema> {
     return (
       (await this.currentSchema(name)) ?? (await this.schemaAtDestination(run, name)) ?? neverStored(name)
     );
+  }
+
+  /** An edited schema file wins over what is stored. */
+  private async withImport(run: Run, stored: Schema): Promise<Schema> {
+    const { importSchemaPath } = this.options;
+    const imported = importSchemaPath && (await importSchema(importSchemaPath, stored));
+    if (!imported) return stored;
+    if (imported.replaced.length > 0) {
+      run.recorder.warn(
+        `The schema file in ${importSchemaPath} was edited and replaces the stored schema; these tables have data: ${imported.replaced.join(", ")}.`,
+      );
+    }
+    return imported.schema;
   }
 
   /** The state travels as a row of an ordinary table, in the package whose rows it belongs to. */
@@ -856,6 +1067,8 @@ export class Pipeline {
           ? this.using(context, begun.session, () => begun.load.commit(work))
           : this.withSession(context, (session) => session.commitPackage(work)));
         await store.markLoaded(loadId, new Date(context.now()));
+        const { exportSchemaPath } = this.options;
+        if (exportSchemaPath) await writeSchemaFile(exportSchemaPath, schemaFromText(schemaJson));
         for (const { table, column, live, schema } of report.mismatched) {
           recorder.warn(
             `Column ${column} of table ${table} is ${live} at the destination, not ${schema}: its values were cast.`,
@@ -868,6 +1081,7 @@ export class Pipeline {
           rows: manifest.rows ?? {},
           merged: mergedOf(report),
           ...(manifest.rejected ? { rejected: manifest.rejected } : {}),
+          ...(Object.keys(report.nulsRemoved ?? {}).length > 0 ? { nul_removed: report.nulsRemoved } : {}),
           schema_changes: [...(manifest.schema_changes ?? []), ...typeChangesOf(report)],
           resources: manifest.resources,
         });
@@ -900,7 +1114,8 @@ export class Pipeline {
   /** Jobs are made for one kind of destination; the pipeline may have been given another one since. */
   private checkJobFormat({ load_id, jobs }: Manifest): void {
     const { jobFormat } = this.destination.capabilities;
-    if (jobs.every(({ file }) => parseJobName(file)?.format === jobFormat)) return;
+    const data = jobs.filter(({ table }) => table !== BOUNDARY_TABLE);
+    if (data.every(({ file }) => parseJobName(file)?.format === jobFormat)) return;
     throw new EngineError(
       "DESTINATION_CHANGED",
       `Package ${load_id} was normalized for another kind of destination than ${this.destination.kind}.`,
@@ -1004,7 +1219,8 @@ function replacesData(schema: Schema, extracted: Extracted): boolean {
 
 function rowsPerTable(jobs: readonly JobInfo[]): Record<string, number> {
   const rows: Record<string, number> = {};
-  for (const job of jobs) rows[job.table] = (rows[job.table] ?? 0) + job.rows;
+  for (const job of jobs)
+    if (job.table !== BOUNDARY_TABLE) rows[job.table] = (rows[job.table] ?? 0) + job.rows;
   return rows;
 }
 
@@ -1052,12 +1268,4 @@ function reportError(report: RunReport): EngineError {
     retry: error.retry,
     details: error.details,
   });
-}
-
-export function schemaFromText(text: string): Schema {
-  return storedToSchema(parseJsonDocument(Buffer.from(text)));
-}
-
-export function schemaToText(schema: Schema): string {
-  return plainJson(schemaToStored(schema));
 }

@@ -13,7 +13,8 @@ import type { Schema } from "./schema/types.ts";
  * drop_sources: all tables and the state of the source; drop_resources: tables and state of the resources
  * that run; drop_data: their rows and state, the tables stay.
  */
-export type RefreshMode = "drop_sources" | "drop_resources" | "drop_data";
+export type RefreshMode = (typeof REFRESH_MODES)[number];
+export const REFRESH_MODES = ["drop_sources", "drop_resources", "drop_data"] as const;
 
 /** What a package does to tables before it loads its rows. */
 export interface TableReset {

@@ -133,8 +133,11 @@ export class RunRecorder {
       if (each.status !== "loaded") continue;
       for (const [table, count] of Object.entries(each.rows)) rows[table] = (rows[table] ?? 0) + count;
     }
+    const { rejected, nulRemoved } = this.discards();
     return {
       ...this.report,
+      ...(Object.keys(rejected).length > 0 ? { rejected } : {}),
+      ...(Object.keys(nulRemoved).length > 0 ? { nul_removed: nulRemoved } : {}),
       duration_ms: Math.round(this.context.now() - this.startedAt),
       peak_memory_bytes: process.resourceUsage().maxRSS * 1024,
       packages: [...this.packages.values()],
@@ -142,6 +145,24 @@ export class RunRecorder {
       warnings: [...this.warnings],
       steps: [...this.steps],
     };
+  }
+
+  /** What did not arrive as it came, per table. */
+  private discards() {
+    const rejected: Record<string, { rows: number; values: number }> = {};
+    const nulRemoved: Record<string, number> = {};
+    for (const each of this.packages.values()) {
+      if (each.status !== "loaded") continue;
+      for (const [table, { rows, values }] of Object.entries(each.rejected ?? {})) {
+        const sum = rejected[table] ?? { rows: 0, values: 0 };
+        rejected[table] = { rows: sum.rows + rows, values: sum.values + values };
+      }
+      for (const [table, columns] of Object.entries(each.nul_removed ?? {})) {
+        const cells = Object.values(columns).reduce((sum, count) => sum + count, 0);
+        nulRemoved[table] = (nulRemoved[table] ?? 0) + cells;
+      }
+    }
+    return { rejected, nulRemoved };
   }
 
   async finish(status: Exclude<RunStatus, "running">, error?: unknown): Promise<RunReport> {

@@ -4,3 +4,5 @@ export { filesystemResources } from "./filesystem/resources.ts";
 export * from "./http/index.ts";
 export type { ResponseVerdict, RestApiInput } from "./rest_api/config.ts";
 export { restApi } from "./rest_api/resources.ts";
+export { s3ExportsResources } from "./s3_exports/s3-exports.ts";
+export { sqlDatabaseResources } from "./sql_database/resources.ts";

@@ -26,17 +26,18 @@ interface BuiltInEntry {
 /** Loaded only when used, so that listing sources costs nothing. */
 const BUILT_IN: ReadonlyMap<string, BuiltInEntry> = new Map([
   [
-    "sql_database",
+    "filesystem",
     {
-      description: "Tables and views of Postgres, MySQL, MariaDB, SQLite or DuckDB",
-      load: async () => (await import("./sql_database/resources.ts")).sqlDatabaseSource,
+      description:
+        "CSV, JSON Lines, JSON, Parquet and Excel files of a folder, local or on S3; each file is loaded once",
+      load: async () => (await import("./filesystem/resources.ts")).filesystemSource,
     },
   ],
   [
-    "filesystem",
+    "s3_exports",
     {
-      description: "CSV, JSON Lines, JSON and Parquet files of a folder; each file is loaded once",
-      load: async () => (await import("./filesystem/resources.ts")).filesystemSource,
+      description: "Exports in an S3 bucket; a file that is uploaded again replaces its own rows",
+      load: async () => (await import("./s3_exports/s3-exports.ts")).s3ExportsSource,
     },
   ],
   [
@@ -45,6 +46,13 @@ const BUILT_IN: ReadonlyMap<string, BuiltInEntry> = new Map([
       description:
         "JSON over HTTP, by configuration: endpoints, credentials, paging, cursors, dependent resources",
       load: async () => (await import("./rest_api/resources.ts")).restApiSource,
+    },
+  ],
+  [
+    "sql_database",
+    {
+      description: "Tables and views of Postgres, MySQL, MariaDB, SQLite or DuckDB",
+      load: async () => (await import("./sql_database/resources.ts")).sqlDatabaseSource,
     },
   ],
 ]);

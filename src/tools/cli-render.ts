@@ -5,7 +5,7 @@ import pc from "picocolors";
 import type { ErrorEnvelope } from "../engine/errors.ts";
 import type { SchemaChange } from "../engine/package/types.ts";
 import type { DropPlan } from "../engine/pipeline-options.ts";
-import type { RunReport } from "../engine/report.ts";
+import type { DryRunPlan, RunReport } from "../engine/report.ts";
 import type { PackageSummary, PipelineInfo, PipelineListing, RunSummary } from "./pipeline-info.ts";
 import { isOwnTable, sum } from "./pipeline-info.ts";
 import { toJson } from "./run-protocol.ts";
@@ -21,11 +21,12 @@ export function renderError(error: ErrorEnvelope): string {
 }
 
 export function renderRun(report: RunReport): string {
-  const counts = `${number(sum(report.rows))} rows in ${duration(report.duration_ms)}`;
+  const counts = `${number(sum(report.dry_run?.rows ?? report.rows))} rows in ${duration(report.duration_ms)}`;
   // a run that failed before the engine began knows no destination
   const target = report.destination === "" ? "" : ` -> ${report.destination} ${report.dataset_name}`;
-  const lines = [`${statusText(report.status)}  ${report.pipeline_name}${target}  ${counts}`];
-  const tables = Object.entries(report.rows).filter(([name]) => !isOwnTable(name));
+  const how = report.dry_run === undefined ? "" : pc.bold("dry run ");
+  const lines = [`${how}${statusText(report.status)}  ${report.pipeline_name}${target}  ${counts}`];
+  const tables = Object.entries(report.dry_run?.rows ?? report.rows).filter(([name]) => !isOwnTable(name));
   if (tables.length > 0) {
     const merged = mergedOf(report);
     const withMerge = merged.size > 0;
@@ -38,6 +39,7 @@ export function renderRun(report: RunReport): string {
     ]);
     lines.push(table(["table", "rows", ...(withMerge ? ["replaced", "duplicates"] : [])], rows, [1, 2, 3]));
   }
+  lines.push(...discardLines(report));
   for (const each of report.packages) {
     const from = each.recovered ? " (left over from an earlier run)" : "";
     lines.push(`package ${each.load_id}  ${each.status}${from}`);
@@ -46,8 +48,51 @@ export function renderRun(report: RunReport): string {
     for (const warning of each.warnings) lines.push(`  ${pc.yellow("warning")} ${warning}`);
   }
   for (const warning of report.warnings) lines.push(`${pc.yellow("warning")} ${warning}`);
+  if (report.dry_run !== undefined) lines.push(...dryRunLines(report, report.dry_run));
   lines.push(pc.dim(`run ${report.run_id}`));
   return lines.join("\n");
+}
+
+/** What did not arrive as it came. Of a dry run the packages tell, since none was committed. */
+function discardLines(report: RunReport): string[] {
+  const rejected = report.dry_run
+    ? report.packages.flatMap((each) => Object.entries(each.rejected ?? {}))
+    : Object.entries(report.rejected ?? {});
+  return [
+    ...rejected.map(
+      ([name, { rows, values }]) =>
+        `${pc.yellow("rejected")} ${name}: ${number(rows)} rows, ${number(values)} values, by contract`,
+    ),
+    ...Object.entries(report.nul_removed ?? {}).map(
+      ([name, cells]) => `${pc.yellow("NUL removed")} ${name}: ${number(cells)} cells`,
+    ),
+  ];
+}
+
+function dryRunLines(report: RunReport, plan: DryRunPlan): string[] {
+  const lines: string[] = [];
+  for (const { resources } of report.packages) {
+    for (const { name, cursor } of resources) {
+      if (cursor !== undefined) {
+        lines.push(`cursor ${name}.${cursor.path}: ${short(cursor.before)} -> ${short(cursor.after)}`);
+      }
+    }
+  }
+  const ddl = plan.ddl.filter((each) => !isOwnTable(each.table));
+  if (ddl.length > 0) lines.push(pc.bold("DDL"), ...ddl.map(({ sql }) => `${sql};`));
+  for (const [name, rows] of Object.entries(plan.samples ?? {})) {
+    if (isOwnTable(name) || rows.length === 0) continue;
+    const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+    lines.push(
+      pc.bold(`first rows of ${name}`),
+      table(
+        columns,
+        rows.map((row) => columns.map((column) => (row[column] == null ? "" : short(row[column])))),
+      ),
+    );
+  }
+  lines.push("Nothing was written.");
+  return lines;
 }
 
 /** The run with its steps. */
@@ -247,7 +292,7 @@ export function renderRows({ columns, rows }: QueriedRows, summary: string): str
   )}\n${summary}`;
 }
 
-function table(
+export function table(
   head: readonly string[],
   rows: readonly (readonly string[])[],
   right: readonly number[] = [],

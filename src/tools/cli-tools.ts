@@ -38,7 +38,7 @@ export async function callTool(workspace: Workspace, call: ToolCall): Promise<En
   const input = parsedInput(call.input);
   const gates = new Gates([...OPENABLE_MODES]);
   const book = new ConfirmBook();
-  const runs = new RunBook(gates);
+  const runs = new RunBook();
   const attempt = async (answered?: Confirmation["answered"]): Promise<Envelope> => {
     const result = await tool.run(input, {
       workspace,

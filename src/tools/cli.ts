@@ -7,6 +7,9 @@ import { createInterface } from "node:readline/promises";
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { EngineError, toEnvelope } from "../engine/errors.ts";
 import type { DropPlan } from "../engine/pipeline-options.ts";
+import { REFRESH_MODES, type RefreshMode } from "../engine/refresh.ts";
+import { CONTRACT_MODES } from "../engine/schema/contract.ts";
+import type { Contract, ContractMode } from "../engine/schema/types.ts";
 import { progressView, silentView } from "./cli-progress.ts";
 import {
   number,
@@ -20,8 +23,8 @@ import {
   renderRun,
   renderTrace,
 } from "./cli-render.ts";
+import { SCHEMA_CONTRACT } from "./config.ts";
 import { EXIT, EXIT_CODES_HELP, exitCodeOfError, exitCodeOfRun } from "./exit-codes.ts";
-import { OPENABLE_MODES } from "./gates.ts";
 import { initWorkspace } from "./init.ts";
 import {
   failedPackages,
@@ -32,8 +35,10 @@ import {
   sum,
 } from "./pipeline-info.ts";
 import { toJson } from "./run-protocol.ts";
+import { intervalOf, refreshQuestion } from "./run-settings.ts";
 import { startRun } from "./runs.ts";
-import { schemasAsDdl } from "./schema-ddl.ts";
+import { importSchemaFile, printSchemas, SCHEMA_FORMATS, type SchemaFormat } from "./schema-documents.ts";
+import { type ServerFlags, withServerFlags } from "./server-flags.ts";
 import { VERSION } from "./version.ts";
 import { findWorkspace, type Workspace } from "./workspace.ts";
 
@@ -58,6 +63,7 @@ const PIPELINE_OPERATIONS = [
   "info",
   "trace",
   "schema",
+  "import-schema",
   "drop-pending-packages",
   "failed-jobs",
   "sync",
@@ -66,7 +72,8 @@ type PipelineOperation = (typeof PIPELINE_OPERATIONS)[number];
 
 interface PipelineOptionsOfCommand extends CommonOptions {
   readonly run?: string;
-  readonly format: "json" | "ddl";
+  readonly format: SchemaFormat;
+  readonly file?: string;
   readonly from?: string;
   readonly yes?: boolean;
 }
@@ -78,6 +85,11 @@ interface ToolOptionsOfCommand extends CommonOptions {
 interface RunOptionsOfCommand extends CommonOptions {
   readonly resources?: readonly string[];
   readonly limit?: number;
+  readonly dryRun?: boolean;
+  readonly backfill?: { readonly from: string; readonly to: string };
+  readonly refresh?: RefreshMode;
+  readonly schemaContract?: Contract | ContractMode;
+  readonly yes?: boolean;
   readonly fullTrace?: boolean;
 }
 
@@ -90,7 +102,9 @@ export async function main(argv: readonly string[]): Promise<number> {
     exitCode = given.exitCode ?? EXIT.ok;
   };
   try {
-    await program(answer).parseAsync(argv, { from: "user" });
+    const root = program(answer);
+    await addWhatIsAsked(root, argv, answer);
+    await root.parseAsync(argv, { from: "user" });
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return usage(error, json);
@@ -123,6 +137,16 @@ function program(answer: (make: () => Promise<Answer>) => Promise<void>): Comman
   command(root, "run <pipeline>", "extract, normalize and load")
     .option("--resources <names>", "only these resources, separated by commas", names)
     .option("--limit <rows>", "at most so many rows of each resource", positive)
+    .option("--dry-run", "only tell what the run would do; nothing is written")
+    .option("--backfill <from..to>", "load a window of cursor values again; stored cursors stay", windowOf)
+    .addOption(
+      new Option(
+        "--refresh <mode>",
+        "begin anew: drop tables and state of the source or of its resources, or only rows and state",
+      ).choices(REFRESH_MODES),
+    )
+    .option("--schema-contract <modes>", "freeze, or columns=freeze,tables=evolve,…", contractOf)
+    .option("--yes", "--refresh: without asking")
     .option("--full-trace", "show the steps of the run, not only the outcome")
     .action((pipeline: string, options: RunOptionsOfCommand) => answer(() => run(pipeline, options)));
 
@@ -134,8 +158,9 @@ function program(answer: (make: () => Promise<Answer>) => Promise<void>): Comman
     .addArgument(new Argument("[operation]", "what to do").choices(PIPELINE_OPERATIONS).default("info"))
     .option("--run <id>", "trace: of this run instead of the newest")
     .addOption(
-      new Option("--format <format>", "schema: how to print it").choices(["json", "ddl"]).default("json"),
+      new Option("--format <format>", "schema: how to print it").choices(SCHEMA_FORMATS).default("json"),
     )
+    .option("--file <path>", "import-schema: the YAML or JSON file")
     .option("--from <load-id>", "drop-pending-packages: this package and all later ones")
     .option("--yes", "drop-pending-packages: without asking")
     .action((name: string, operation: PipelineOperation, options: PipelineOptionsOfCommand) =>
@@ -151,14 +176,43 @@ function program(answer: (make: () => Promise<Answer>) => Promise<void>): Comman
   command(root, "tool [name] [input]", "the agent's tools: list them, or call one with JSON")
     .option("--yes", "confirm what the tool asks")
     .action((name: string | undefined, input: string | undefined, options: ToolOptionsOfCommand) =>
-      answer(() => tool(name, input ?? "{}", options)),
+      answer(async () => {
+        const { text, ...given } = await tool(name, input ?? "{}", options);
+        // JSON in, JSON out; the tool's own command draws tables
+        return { ...given, text: name === undefined ? text : toJson(given, 2) };
+      }),
     );
 
-  command(root, "mcp", "serve the tools to an AI agent over stdio", { json: false })
-    .option("--allow <modes>", "besides reading: run, write, destructive, separated by commas", modes)
-    .option("--require-human", "what destroys needs a person's yes; a token is not enough")
-    .action(serve);
+  root.addHelpText("after", "\nShell completion: loadwright completion bash|zsh|fish prints the script.");
+
+  withServerFlags(
+    command(root, "mcp", "serve the tools to an AI agent, over stdio or HTTP", { json: false }),
+  ).action(async (flags: ServerFlags) => {
+    // loaded only here: no other command needs the MCP SDK
+    const { serve } = await import("./serve.ts");
+    await serve(flags);
+  });
   return root;
+}
+
+/** The catalogue and its schemas take time to load: only for its commands, for help, and for completion. */
+async function addWhatIsAsked(
+  root: Command,
+  argv: readonly string[],
+  answer: (make: () => Promise<Answer>) => Promise<void>,
+): Promise<void> {
+  const [first] = argv;
+  if (root.commands.some((each) => each.name() === first)) return;
+  const [{ CATALOG }, { addToolCommands }] = await Promise.all([
+    import("./catalog.ts"),
+    import("./cli-commands.ts"),
+  ]);
+  addToolCommands(root, CATALOG, ({ name }, input, options) =>
+    answer(() => tool(name, JSON.stringify(input), options)),
+  );
+  if (first !== "completion" && first !== "complete") return;
+  const { addCompletion } = await import("./cli-completion.ts");
+  await addCompletion(root);
 }
 
 function command(
@@ -191,8 +245,18 @@ async function list(options: CommonOptions): Promise<Answer> {
 
 async function run(pipeline: string, options: RunOptionsOfCommand): Promise<Answer> {
   const workspace = workspaceOf(options);
+  const { refresh, resources, backfill, schemaContract } = options;
+  if (refresh !== undefined) await confirmRefresh(workspace, pipeline, refresh, options);
   const view = options.json ? silentView() : progressView(process.stderr);
-  const handle = startRun(workspace, pipeline, { resources: options.resources, rowsMax: options.limit });
+  const handle = startRun(workspace, pipeline, {
+    resources,
+    rowsMax: options.limit,
+    backfill,
+    interval: intervalOf(process.env),
+    refresh,
+    dryRun: options.dryRun,
+    schemaContract,
+  });
   const stop = (): void => {
     process.removeListener("SIGINT", stop).removeListener("SIGTERM", stop);
     process.once("SIGINT", handle.kill).once("SIGTERM", handle.kill);
@@ -204,7 +268,8 @@ async function run(pipeline: string, options: RunOptionsOfCommand): Promise<Answ
   const report = await handle.done;
   view.end();
   const exitCode = exitCodeOfRun(report);
-  const summary = `${report.status}: ${pipeline}, ${number(sum(report.rows))} rows`;
+  const counted = report.dry_run?.rows ?? report.rows;
+  const summary = `${report.dry_run ? "dry run " : ""}${report.status}: ${pipeline}, ${number(sum(counted))} rows`;
   const text = options.fullTrace ? renderTrace(report) : renderRun(report);
   if (report.error !== undefined && !options.json && !options.fullTrace) {
     await print(process.stderr, renderError(report.error));
@@ -214,9 +279,11 @@ async function run(pipeline: string, options: RunOptionsOfCommand): Promise<Answ
 
 async function tool(name: string | undefined, input: string, options: ToolOptionsOfCommand): Promise<Answer> {
   // loaded only here: the catalogue brings the parsers of the guarded query
-  const [{ CATALOG }, { callTool, toolByName }] = await Promise.all([
+  const [{ CATALOG }, { callTool, toolByName }, { stepsAsCommands }, { renderAnswer }] = await Promise.all([
     import("./catalog.ts"),
     import("./cli-tools.ts"),
+    import("./cli-commands.ts"),
+    import("./cli-answer.ts"),
   ]);
   if (name === undefined) {
     const tools = CATALOG.map((each) => ({ name: each.name, mode: each.mode, title: each.title }));
@@ -236,7 +303,7 @@ async function tool(name: string | undefined, input: string, options: ToolOption
     ask: async (question) => options.yes === true || (await asked(question, { question }, options)),
   });
   const { summary, ...rest } = envelope;
-  return { ...rest, summary, text: toJson(envelope, 2) };
+  return { ...rest, summary, text: renderAnswer(envelope, stepsAsCommands(CATALOG, envelope.next_steps)) };
 }
 
 async function query(
@@ -267,16 +334,22 @@ const OPERATIONS: Record<
   async schema(workspace, name, options) {
     const schemas = await storedSchemas(workspace, name);
     const summary = `schema ${Object.keys(schemas).join(", ")} of ${name}`;
-    if (options.format === "ddl") {
-      const ddl = schemasAsDdl(Object.values(schemas), workspace.dataset(name));
-      return { summary, data: { ddl }, text: ddl };
-    }
-    const parsed = Object.fromEntries(
-      Object.entries(schemas).map(([key, text]) => [key, JSON.parse(text) as unknown]),
-    );
-    const [only] = Object.values(parsed);
-    const data = { schemas: parsed };
-    return { summary, data, text: toJson(Object.keys(parsed).length === 1 ? only : parsed, 2) };
+    const text = printSchemas(Object.values(schemas), options.format, workspace.schemaPlace(name));
+    const data =
+      options.format === "json"
+        ? {
+            schemas: Object.fromEntries(
+              Object.entries(schemas).map(([key, each]) => [key, JSON.parse(each)]),
+            ),
+          }
+        : { [options.format]: text };
+    return { summary, data, text: text.trimEnd() };
+  },
+
+  async "import-schema"(workspace, name, options) {
+    const imported = await importSchemaFile(workspace, name, options.file);
+    const summary = `schema ${imported.schema_name} of ${name} is taken from ${imported.file} by the next run`;
+    return { summary, data: imported, text: `${summary}.` };
   },
 
   async "failed-jobs"(workspace, name) {
@@ -326,6 +399,19 @@ const OPERATIONS: Record<
   },
 };
 
+/** Errors: CONFIRM_REQUIRED when nobody can be asked; CANCELLED when the answer is no. */
+async function confirmRefresh(
+  workspace: Workspace,
+  name: string,
+  refresh: RefreshMode,
+  options: RunOptionsOfCommand,
+): Promise<void> {
+  const plan = await workspace.openPipeline(name).pipeline.planRefresh(refresh, options.resources);
+  if (plan.tables.length + plan.resource_states.length === 0 || options.yes) return;
+  if (await asked(refreshQuestion(plan), { plan }, options)) return;
+  throw new EngineError("CANCELLED", "Nothing was refreshed.", { hint: "Run without --refresh to go on." });
+}
+
 async function confirmed(plan: DropPlan, options: PipelineOptionsOfCommand): Promise<boolean> {
   if (!options.json) await print(process.stderr, renderDropPlan(plan));
   const count = plan.packages.length;
@@ -362,11 +448,21 @@ function names(text: string): string[] {
   return list;
 }
 
-function modes(text: string): string[] {
-  const list = names(text);
-  const unknown = list.filter((mode) => !OPENABLE_MODES.some((known) => known === mode));
-  if (unknown.length > 0) throw new InvalidArgumentError(`Allowed are ${OPENABLE_MODES.join(", ")}.`);
-  return list;
+function windowOf(text: string): { from: string; to: string } {
+  const [from, to, ...rest] = text.split("..");
+  if (!from || !to || rest.length > 0) {
+    throw new InvalidArgumentError("Give two cursor values as FROM..TO, such as 2024-01-01..2024-02-01.");
+  }
+  return { from, to };
+}
+
+function contractOf(text: string): Contract | ContractMode {
+  const parts = text.split(",").map((part) => part.split("="));
+  const given = text.includes("=") ? Object.fromEntries(parts) : text;
+  const parsed = SCHEMA_CONTRACT.safeParse(given);
+  if (parsed.success) return parsed.data;
+  const known = CONTRACT_MODES.join(", ");
+  throw new InvalidArgumentError(`Give one of ${known}, or a part of tables, columns and data_type each.`);
 }
 
 function positive(text: string): number {
@@ -391,17 +487,6 @@ async function usage(error: CommanderError, json: boolean): Promise<number> {
 /** Waits until the text is out: `process.exit` cuts what a pipe has not taken yet. */
 function print(stream: NodeJS.WriteStream, text: string): Promise<void> {
   return new Promise((resolve) => stream.write(`${text}\n`, () => resolve()));
-}
-
-interface McpOptionsOfCommand extends CommonOptions {
-  readonly allow?: readonly string[];
-  readonly requireHuman?: boolean;
-}
-
-async function serve({ workspace, allow = [], requireHuman }: McpOptionsOfCommand): Promise<void> {
-  // loaded only here: no other command needs the MCP SDK
-  const { serveStdio } = await import("./stdio.ts");
-  await serveStdio({ workspace, allow, requireHuman });
 }
 
 process.exitCode = await main(process.argv.slice(2));

@@ -7,7 +7,11 @@ import { parse, TomlDate, TomlError } from "smol-toml";
 import { z } from "zod";
 import { DEFAULT_LIMITS, type Limits } from "../engine/context.ts";
 import { EngineError } from "../engine/errors.ts";
+import type { DeclaredChecks } from "../engine/inspect/checks.ts";
 import { didYouMean } from "../engine/nearest.ts";
+import { CONTRACT_MODES } from "../engine/schema/contract.ts";
+import { NAMING_CONVENTIONS } from "../engine/schema/naming.ts";
+import type { Contract, ContractMode } from "../engine/schema/types.ts";
 import { REPLACE_STRATEGIES, type ReplaceStrategy } from "../engine/sql/replace.ts";
 
 export const CONFIG_FILE = "loadwright.toml";
@@ -26,13 +30,47 @@ const limits = z.strictObject(
   ),
 );
 
+/** `[pipelines.shop.checks.orders]`: what must hold of a table, see run_checks. */
+const checks = z.strictObject({
+  unique: z.array(z.array(z.string().min(1)).min(1)).optional(),
+  not_null: z.array(z.string().min(1)).optional(),
+  null_share_max: z.record(z.string(), z.number().min(0).max(1)).optional(),
+  accepted_values: z
+    .record(
+      z.string(),
+      z
+        .array(z.union([z.string(), z.number(), z.boolean()]))
+        .min(1)
+        .max(1000),
+    )
+    .optional(),
+  rows_min: z.number().int().nonnegative().optional(),
+  fresh: z.strictObject({ column: z.string().min(1), within_hours: z.number().positive() }).optional(),
+  row_drift_max: z.number().positive().optional(),
+});
+
+const MODE = z.enum(CONTRACT_MODES);
+/** What a run may change in the schema: one mode for all, or one each. */
+export const SCHEMA_CONTRACT = z.union([
+  MODE,
+  z.strictObject({ tables: MODE.optional(), columns: MODE.optional(), data_type: MODE.optional() }),
+]);
+
 const pipeline = z.strictObject({
   source: z.string().min(1),
   destination: name.default("duckdb"),
   dataset: z.string().min(1).optional(),
   description: z.string().optional(),
   config: z.record(z.string(), z.unknown()).default({}),
+  naming: z.enum(NAMING_CONVENTIONS).optional(),
+  import_schema_path: z.string().min(1).optional(),
+  export_schema_path: z.string().min(1).optional(),
   limits: limits.default({}),
+  checks: z.record(z.string(), checks).default({}),
+  schema_contract: SCHEMA_CONTRACT.optional(),
+  keep_rejected: z.boolean().optional(),
+  keep_null_columns: z.boolean().optional(),
+  create_empty_tables: z.boolean().optional(),
 });
 
 const duckdbDestination = z.strictObject({
@@ -77,7 +115,20 @@ export interface PipelineConfig {
   readonly description?: string;
   /** Handed to the source as it is; the source checks it. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** How source names become names of tables and columns. */
+  readonly naming?: string;
+  /** Folders of schema files, as written; relative paths start at the workspace. */
+  readonly import_schema_path?: string;
+  readonly export_schema_path?: string;
   readonly limits: Partial<Limits>;
+  /** By table. */
+  readonly checks: Readonly<Record<string, DeclaredChecks>>;
+  /** Of every run that is not given another one. */
+  readonly schema_contract?: Contract | ContractMode;
+  /** See PipelineOptions. */
+  readonly keep_rejected?: boolean;
+  readonly keep_null_columns?: boolean;
+  readonly create_empty_tables?: boolean;
 }
 
 export interface DuckdbConfig {
@@ -198,6 +249,7 @@ function knownKeys(path: readonly string[]): string[] {
   if (path.length === 0) return Object.keys(workspace.shape);
   if (section === "pipelines" && path.length === 2) return Object.keys(pipeline.shape);
   if (section === "pipelines" && part === "limits") return [...LIMIT_KEYS.keys()];
+  if (section === "pipelines" && part === "checks") return Object.keys(checks.shape);
   if (section === "destinations" && path.length === 2) {
     return [...new Set([...Object.keys(duckdbDestination.shape), ...Object.keys(postgresDestination.shape)])];
   }

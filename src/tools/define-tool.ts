@@ -4,6 +4,7 @@ import { z } from "zod";
 import { EngineError } from "../engine/errors.ts";
 import type { Confirmation } from "./confirm.ts";
 import type { Gates, Mode } from "./gates.ts";
+import type { Page } from "./paging.ts";
 import type { RunBook } from "./run-book.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -34,8 +35,8 @@ export interface ToolResult<Data> {
   readonly data: Data;
   readonly truncated?: boolean;
   readonly next_steps?: readonly NextStep[];
-  /** For a list that goes on: where this page began, and whether there is more after it. */
-  readonly page?: { readonly offset: number; readonly more: boolean };
+  /** For a list that goes on; `pageOf` makes it. */
+  readonly page?: Page;
 }
 
 export interface ToolAnnotations {
@@ -63,6 +64,8 @@ export interface Tool {
   readonly output: z.ZodType;
   /** Key in `data` of the list that is cut first and goes on by cursor. */
   readonly list?: string;
+  /** Answers hold text from outside, such as cells, cursors, logs or messages of other systems: it is fenced. */
+  readonly untrusted?: boolean;
   /** Checks the input and runs. Errors: ARGUMENTS_INVALID, and those of the tool. */
   run(input: unknown, context: ToolContext): Promise<ToolResult<unknown>>;
 }
@@ -77,6 +80,7 @@ export interface ToolDefinition<Input extends z.ZodObject, Output extends z.ZodT
   readonly input: Input;
   readonly output: Output;
   readonly list?: string;
+  readonly untrusted?: boolean;
   execute(input: z.output<Input>, context: ToolContext): Promise<ToolResult<z.input<Output>>>;
 }
 

@@ -1,12 +1,13 @@
 /** The one form of every answer, made to fit the reader: small by default, saying when it is cut. */
 
-import { createHash } from "node:crypto";
 import { z } from "zod";
-import { EngineError } from "../engine/errors.ts";
-import { canonical } from "./confirm.ts";
+import type { ErrorEnvelope } from "../engine/errors.ts";
 import type { NextStep, Tool, ToolResult } from "./define-tool.ts";
+import { FENCE, type Fence, newFence } from "./fence.ts";
+import { cursorAfter } from "./paging.ts";
 
-export interface Envelope {
+/** The fence, where there is one, stands around `data`: keys keep their order in JSON. */
+export interface Envelope extends Partial<Fence> {
   readonly summary: string;
   readonly data: unknown;
   readonly truncated: boolean;
@@ -24,6 +25,7 @@ const TEXT_CHARS_WHEN_TIGHT = 300;
 export function envelopeSchema(data: z.ZodType) {
   return z.object({
     summary: z.string(),
+    ...FENCE.partial().shape,
     data,
     truncated: z.boolean(),
     next_cursor: z.string().optional(),
@@ -40,12 +42,16 @@ export function tokensOf(value: unknown): number {
 /** A result as an envelope within the budget: the tool's list is cut first, then the longest lists and texts. */
 export function envelopeOf(
   tool: Tool,
-  input: Readonly<Record<string, unknown>>,
+  given: Readonly<Record<string, unknown>>,
   result: ToolResult<unknown>,
 ): Envelope {
+  // With its defaults, as the tool saw it: a cursor is checked against those.
+  const parsed = tool.input.safeParse(given);
+  const input = parsed.success ? parsed.data : given;
   const budget = TOKENS_MAX[input.response_format === "detailed" ? "detailed" : "concise"];
   const data = jsonCopy(result.data);
-  const head = { summary: result.summary, truncated: true, next_steps: result.next_steps ?? [] };
+  const fence = tool.untrusted === true ? newFence() : undefined;
+  const head = { summary: result.summary, truncated: true, next_steps: result.next_steps ?? [], ...fence };
   // Room for the note and the cursor that cutting adds.
   const fits = (): boolean => tokensOf({ ...head, data }) + 150 <= budget;
 
@@ -63,7 +69,7 @@ export function envelopeOf(
 
   const { page } = result;
   const more = page !== undefined && list !== undefined && (page.more || cutList);
-  const next = more ? encodeCursor(tool.name, input, page.offset + list.length) : undefined;
+  const next = more ? cursorAfter(tool.name, input, page, list.length) : undefined;
   const notes = [
     cutList || more
       ? next === undefined
@@ -76,11 +82,20 @@ export function envelopeOf(
   ].filter((note) => note !== undefined);
   return {
     summary: [result.summary, ...notes].join(" "),
+    ...(fence === undefined ? {} : { notice: fence.notice, fence_open: fence.fence_open }),
     data,
+    ...(fence === undefined ? {} : { fence_close: fence.fence_close }),
     truncated: (result.truncated ?? false) || cutList || cutElse || more,
     ...(next === undefined ? {} : { next_cursor: next }),
     next_steps: result.next_steps ?? [],
   };
+}
+
+/** The answer of a call that failed; a message may quote what came from outside. */
+export function errorAnswer(tool: Tool, error: ErrorEnvelope): Record<string, unknown> {
+  if (tool.untrusted !== true) return { error };
+  const { fence_close, ...open } = newFence();
+  return { ...open, error, fence_close };
 }
 
 function jsonCopy(value: unknown): unknown {
@@ -139,41 +154,4 @@ function isDictionary(value: object): value is Record<string, unknown> {
 function dropHalf(dictionary: Record<string, unknown>): void {
   const keys = Object.keys(dictionary);
   for (const key of keys.slice(Math.floor(keys.length / 2))) delete dictionary[key];
-}
-
-// ---- cursors ----
-
-/** A cursor belongs to one tool and one set of arguments; the size of the pages may change between. */
-const NOT_PART_OF_QUERY = new Set(["cursor", "response_format", "limit"]);
-
-function queryHash(tool: string, input: Readonly<Record<string, unknown>>): string {
-  const query = Object.entries(input).filter(
-    ([key, value]) => !NOT_PART_OF_QUERY.has(key) && value !== undefined,
-  );
-  return createHash("sha256")
-    .update(canonical([tool, Object.fromEntries(query)]))
-    .digest("base64url")
-    .slice(0, 16);
-}
-
-export function encodeCursor(tool: string, input: Readonly<Record<string, unknown>>, offset: number): string {
-  return Buffer.from(JSON.stringify([queryHash(tool, input), offset])).toString("base64url");
-}
-
-/** Where the page begins that a cursor asks for; 0 without one. Errors: BAD_CURSOR. */
-export function offsetOf(tool: string, input: Readonly<Record<string, unknown>>): number {
-  if (input.cursor === undefined) return 0;
-  const bad = (message: string): EngineError => new EngineError("BAD_CURSOR", message);
-  let parts: unknown;
-  try {
-    parts = JSON.parse(Buffer.from(String(input.cursor), "base64url").toString("utf8"));
-  } catch {
-    throw bad("The cursor is not one of this server.");
-  }
-  const [hash, offset] = Array.isArray(parts) ? (parts as unknown[]) : [];
-  if (typeof offset !== "number" || !Number.isSafeInteger(offset) || offset < 0) {
-    throw bad("The cursor is not one of this server.");
-  }
-  if (hash !== queryHash(tool, input)) throw bad("The cursor belongs to another call.");
-  return offset;
 }

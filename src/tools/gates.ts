@@ -1,9 +1,16 @@
-/** What a server may do. Reading is always allowed; everything else is opened by name at its start. */
+/**
+ * What a server may do. Reading is always allowed; everything else is opened by name at its start.
+ *
+ * Asked twice, independently: by `defineTool` before a tool's function runs, and by the engine when a pipeline
+ * is about to change something (engine/permission.ts), also in the process of a run. Every `Workspace` that a
+ * tool is handed carries these gates; a tool that forgets to ask still cannot do more than they allow.
+ */
 
 import { EngineError } from "../engine/errors.ts";
+import type { Permission } from "../engine/permission.ts";
 
-export type Mode = "read" | "run" | "write" | "destructive";
-export const OPENABLE_MODES: readonly Mode[] = ["run", "write", "destructive"];
+export type Mode = "read" | Permission;
+export const OPENABLE_MODES: readonly Permission[] = ["run", "write", "destructive"];
 
 export class Gates {
   readonly open: ReadonlySet<Mode>;
@@ -16,7 +23,6 @@ export class Gates {
     return this.open.has(mode);
   }
 
-  /** Asked by the server before a tool runs, and again by the code that does the deed. */
   require(mode: Mode, what: string): void {
     if (this.allows(mode)) return;
     throw new EngineError(

@@ -1,18 +1,9 @@
 import { z } from "zod";
 import { inspectLoads, LOAD_STATUSES } from "../engine/inspect/loads.ts";
 import { decide } from "./confirm.ts";
-import {
-  CURSOR,
-  defineTool,
-  FORMAT,
-  limitOf,
-  type NextStep,
-  PIPELINE,
-  READS,
-  type ToolContext,
-} from "./define-tool.ts";
-import { offsetOf } from "./envelope.ts";
+import { CURSOR, defineTool, FORMAT, limitOf, type NextStep, PIPELINE, READS } from "./define-tool.ts";
 import { inspectionOf } from "./inspection.ts";
+import { pageOf } from "./paging.ts";
 import { plainJson } from "./run-protocol.ts";
 import { ERROR, errorShape, ROWS } from "./shapes.ts";
 
@@ -62,12 +53,12 @@ export const queryLoads = defineTool({
     destination: z.enum(["read", "absent", "locked"]).describe("locked: a run has the database open"),
   }),
   list: "loads",
+  untrusted: true,
   async execute(input, { workspace, signal }) {
     const { store, read } = inspectionOf(workspace, input.pipeline, signal);
-    const offset = offsetOf("query_loads", input);
     const status = LOAD_STATUSES.find((each) => each === input.status);
     const view = await inspectLoads(store, read, { status, table: input.table, load_id: input.load_id });
-    const shown = view.loads.slice(offset, offset + input.limit);
+    const { shown, page } = pageOf("query_loads", input, view.loads, (load) => load.load_id);
     const concise = input.response_format === "concise";
     const pending = view.loads.filter((each) => each.status === "extracted" || each.status === "normalized");
     const failed = view.loads.filter((each) => each.status === "failed");
@@ -85,9 +76,9 @@ export const queryLoads = defineTool({
     const failedRun = failed.find((each) => each.run_id !== undefined)?.run_id;
     if (failedRun !== undefined) {
       next_steps.push({
-        tool: "get_run",
+        tool: "diagnose_error",
         arguments: { run_id: failedRun },
-        why: "read why a package failed",
+        why: "find out why a package failed",
       });
     }
     return {
@@ -106,7 +97,7 @@ export const queryLoads = defineTool({
         destination: view.destination,
       },
       next_steps,
-      page: { offset, more: offset + shown.length < view.loads.length },
+      page,
     };
   },
 });
@@ -145,6 +136,7 @@ export const dropPendingPackages = defineTool({
     confirm_token: z.string().optional(),
     expires_at: z.string().optional(),
   }),
+  untrusted: true,
   async execute(input, context) {
     const { pipeline } = context.workspace.openPipeline(input.pipeline);
     const plan = plainJson(await pipeline.planDrop(input.from_load_id));
@@ -198,9 +190,10 @@ export const dropPendingPackages = defineTool({
         ],
       };
     }
-    await carryOut(context, () =>
-      pipeline.dropPending(input.from_load_id, { expected: plan.packages.map((each) => each.load_id) }),
-    );
+    await pipeline.dropPending(input.from_load_id, {
+      expected: plan.packages.map((each) => each.load_id),
+      mask: (value) => context.workspace.secrets(input.pipeline).maskAll(value),
+    });
     return {
       summary: `Dropped ${what}. A backup is in ${plan.backup}.`,
       data: { status: "dropped" as const, ...data },
@@ -210,12 +203,6 @@ export const dropPendingPackages = defineTool({
     };
   },
 });
-
-/** The gate once more, where the deed is done: no path around the server's own check leads here. */
-async function carryOut(context: ToolContext, drop: () => unknown): Promise<void> {
-  context.gates.require("destructive", "Dropping packages");
-  await drop();
-}
 
 function idsOf(packages: readonly { readonly load_id: string }[]): string {
   const ids = packages.slice(0, 5).map((each) => each.load_id);

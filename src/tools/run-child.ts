@@ -6,6 +6,7 @@ import { RunFolder } from "../engine/package/trace.ts";
 import type { RunReport } from "../engine/report.ts";
 import { resolveLoadwrightToThisPackage } from "../sources/resolve-loadwright.ts";
 import { capturePrints } from "./capture-prints.ts";
+import { Gates } from "./gates.ts";
 import {
   type ChildMessage,
   decode,
@@ -14,7 +15,7 @@ import {
   plainJson,
   type RunRequest,
 } from "./run-protocol.ts";
-import { failedReport } from "./run-report.ts";
+import { failedReport, maskedSamples, withoutSamples } from "./run-report.ts";
 import type { Secrets } from "./secrets.ts";
 import { findWorkspace } from "./workspace.ts";
 
@@ -80,7 +81,12 @@ async function main(request: RunRequest): Promise<void> {
   process.on("uncaughtException", escaped).on("unhandledRejection", escaped);
 
   try {
-    const workspace = findWorkspace(request.workspaceDir, request.workspaceDir);
+    const gates = new Gates(request.allow);
+    const workspace = findWorkspace(request.workspaceDir, request.workspaceDir).reopened((mode, what) =>
+      gates.require(mode, what),
+    );
+    // before the source's code can print or throw anything
+    secrets = workspace.secrets(request.pipeline);
     const folder = new RunFolder(workspace.pipelineDir(request.pipeline));
     runs = folder;
     // the engine writes its own events to the run's log; they only have to be passed on
@@ -103,6 +109,11 @@ async function main(request: RunRequest): Promise<void> {
       runId: request.runId,
       resources: request.resources,
       rowsMax: request.rowsMax,
+      dryRun: request.dryRun,
+      backfill: request.backfill,
+      interval: request.interval,
+      refresh: request.refresh,
+      schemaContract: request.schemaContract ?? opened.config.schema_contract,
       signal: abort.signal,
       log: tell,
       mask: masked,
@@ -113,7 +124,7 @@ async function main(request: RunRequest): Promise<void> {
       },
     });
     progress.flush();
-    await finish(runs, masked(report));
+    await finish(runs, masked(maskedSamples(report)));
   } catch (error) {
     await end(toEnvelope(error));
   }
@@ -124,7 +135,7 @@ let finished = false;
 async function finish(runs: RunFolder | undefined, report: RunReport): Promise<void> {
   if (finished) return;
   finished = true;
-  await leaveTrace(runs, report);
+  await leaveTrace(runs, withoutSamples(report));
   await new Promise<void>((resolve) => {
     if (!process.connected) resolve();
     else process.send?.(encode({ kind: "result", report }), () => resolve());

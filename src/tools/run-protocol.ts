@@ -14,16 +14,32 @@
  */
 
 import type { LogLevel, ProgressEvent } from "../engine/context.ts";
+import type { Permission } from "../engine/permission.ts";
+import type { RefreshMode } from "../engine/refresh.ts";
 import type { RunReport } from "../engine/report.ts";
+import type { Contract, ContractMode } from "../engine/schema/types.ts";
 
-export interface RunRequest {
+/** What a run can be told from outside; see the engine's RunOptions. */
+export interface RunSettings {
+  readonly resources?: readonly string[];
+  /** At most so many rows of each resource. */
+  readonly rowsMax?: number;
+  readonly backfill?: { readonly from: string; readonly to: string };
+  readonly interval?: { readonly from: string; readonly to: string };
+  readonly refresh?: RefreshMode;
+  readonly schemaContract?: Contract | ContractMode;
+  /** Only tell what the run would do. */
+  readonly dryRun?: boolean;
+}
+
+export interface RunRequest extends RunSettings {
   readonly kind: "run";
   readonly workspaceDir: string;
   readonly pipeline: string;
   readonly runId: string;
-  readonly resources?: readonly string[];
-  readonly rowsMax?: number;
   readonly detached: boolean;
+  /** What the process may do with the pipeline; its own engine asks again. */
+  readonly allow: readonly Permission[];
 }
 
 export interface CancelRequest {

@@ -3,6 +3,7 @@
 import type { ErrorEnvelope } from "../engine/errors.ts";
 import { EngineError, toEnvelope } from "../engine/errors.ts";
 import type { RunReport } from "../engine/report.ts";
+import { maskedCell } from "./masked-cell.ts";
 
 export interface Ended {
   readonly status: "failed" | "cancelled";
@@ -68,4 +69,26 @@ export function processEnded(
       details,
     }),
   );
+}
+
+/** Samples of a dry run are for the answer alone: cells do not reach a trace. */
+export function withoutSamples(report: RunReport): RunReport {
+  if (report.dry_run?.samples === undefined) return report;
+  const { samples: _, ...plan } = report.dry_run;
+  return { ...report, dry_run: plan };
+}
+
+/** The report of a dry run with the cells hidden that look like secrets. */
+export function maskedSamples(report: RunReport): RunReport {
+  const { dry_run: plan } = report;
+  if (plan?.samples === undefined) return report;
+  const samples = Object.fromEntries(
+    Object.entries(plan.samples).map(([table, rows]) => [
+      table,
+      rows.map((row) =>
+        Object.fromEntries(Object.entries(row).map(([column, value]) => [column, maskedCell(column, value)])),
+      ),
+    ]),
+  );
+  return { ...report, dry_run: { ...plan, samples } };
 }

@@ -5,9 +5,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { EngineError } from "../engine/errors.ts";
 import { RunFolder } from "../engine/package/trace.ts";
+import { REFRESH_MODES, type RefreshMode } from "../engine/refresh.ts";
 import type { RunReport } from "../engine/report.ts";
+import { SCHEMA_CONTRACT } from "./config.ts";
+import { decide } from "./confirm.ts";
 import { defineTool, FORMAT, type NextStep, PIPELINE, READS, type ToolContext } from "./define-tool.ts";
+import { inspectionOf, rowsTotal } from "./inspection.ts";
 import type { KnownRun } from "./run-book.ts";
+import { refreshQuestion } from "./run-settings.ts";
 import { cancelRun, getRun } from "./runs.ts";
 import { RUN, type RunShape, runShape, runSummary } from "./shapes.ts";
 import { newestRunId } from "./workspace-tools.ts";
@@ -36,7 +41,9 @@ export const runPipeline = defineTool({
     "Extracts from the pipeline's source, normalizes and loads into its destination, in a process of its own. " +
     "Packages left over from an earlier run are loaded first. Waits up to wait_s, then answers the run_id; the " +
     "run goes on, get_run follows it and cancel_run stops it. rows_max takes a first look at a source; the cursor then moves only " +
-    "over the rows taken. Calling again with the same idempotency_key answers the same run. Cancelling the " +
+    "over the rows taken. dry_run tells what the run would do. backfill loads a window of cursor values again. " +
+    "refresh begins anew: it shows its plan first, with a confirm_token for the second call. Calling again with " +
+    "the same idempotency_key answers the same run. Cancelling the " +
     "call while it waits cancels the run; what was committed stays. get_schema and query_data show the result.",
   mode: "run",
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
@@ -48,23 +55,51 @@ export const runPipeline = defineTool({
       .max(100)
       .optional()
       .describe("Only these resources of the source; all by default"),
+    backfill: z
+      .strictObject({ from: z.string().min(1), to: z.string().min(1) })
+      .optional()
+      .describe("Load this window of cursor values again, from to before to; stored cursors stay"),
+    refresh: z
+      .enum(REFRESH_MODES)
+      .optional()
+      .describe("Begin anew: drops tables and state, or only rows and state; needs a confirmation"),
+    confirm_token: z.string().max(1000).optional().describe("From the plan of a refresh; valid once"),
+    schema_contract: SCHEMA_CONTRACT.optional().describe(
+      "What this run may change in the schema: evolve, freeze, discard_row or discard_value",
+    ),
     rows_max: z.int().min(1).optional().describe("At most so many rows of each resource"),
+    dry_run: z
+      .boolean()
+      .default(false)
+      .describe("Only tell rows, DDL, schema changes, cursor moves and discards; nothing is written"),
     wait_s: WAIT.default(20),
     idempotency_key: z.string().min(1).max(200).optional().describe("Names this wish, for safe repetition"),
     response_format: FORMAT,
   }),
   output: RUN,
+  untrusted: true,
   async execute(input, context) {
-    const { run, repeated } = context.runs.start(context.workspace, {
+    if (input.refresh !== undefined && !input.dry_run) {
+      await confirmRefresh({ ...input, refresh: input.refresh }, context);
+    }
+    const { runId, repeated } = await context.runs.start(context.workspace, {
       pipeline: input.pipeline,
       resources: input.resources,
       rowsMax: input.rows_max,
+      dryRun: input.dry_run || undefined,
+      backfill: input.backfill,
+      refresh: input.refresh,
+      schemaContract: input.schema_contract,
       idempotencyKey: input.idempotency_key,
     });
-    const report = await waitFor(run, input.wait_s, context);
+    const run = context.runs.get(runId);
+    const report =
+      run === undefined
+        ? await settled(runId, input.wait_s, input.pipeline, context)
+        : await waitFor(run, input.wait_s, context);
     const shape =
       report === undefined
-        ? goingOn(run, input.pipeline)
+        ? goingOn(runId, input.pipeline)
         : runShape(report, input.response_format === "detailed");
     return {
       summary: `${repeated ? "Same run as before. " : ""}${runSummary(shape)}`,
@@ -73,6 +108,40 @@ export const runPipeline = defineTool({
     };
   },
 });
+
+/**
+ * A refresh needs the destructive gate and a confirmation of what it drops. Errors: NOT_ALLOWED; CONFIRM_REQUIRED
+ * with the plan and its token; CONFIRM_EXPIRED; CANCELLED when the person says no.
+ */
+async function confirmRefresh(
+  input: {
+    readonly pipeline: string;
+    readonly refresh: RefreshMode;
+    readonly resources?: readonly string[] | undefined;
+    readonly confirm_token?: string | undefined;
+  },
+  context: ToolContext,
+): Promise<void> {
+  context.gates.require("destructive", "A refresh");
+  const { pipeline } = context.workspace.openPipeline(input.pipeline);
+  const plan = await pipeline.planRefresh(input.refresh, input.resources);
+  if (plan.tables.length + plan.resource_states.length === 0) return;
+  const question = refreshQuestion(plan);
+  const decision = decide(context.confirmation, {
+    tool: "run_pipeline",
+    plan,
+    question,
+    confirmToken: input.confirm_token,
+  });
+  if (decision.kind === "confirmed") return;
+  if (decision.kind === "declined") {
+    throw new EngineError("CANCELLED", "Not run: the person declined the refresh.", { details: { plan } });
+  }
+  const { token, expires_at } = decision.token;
+  throw new EngineError("CONFIRM_REQUIRED", `Nothing is run yet. ${question}`, {
+    details: { plan, confirm_token: token, expires_at },
+  });
+}
 
 /** The report when the run ends in time. Cancels the run when the caller gives the call up. */
 async function waitFor(run: KnownRun, seconds: number, context: ToolContext): Promise<RunReport | undefined> {
@@ -87,12 +156,14 @@ async function waitFor(run: KnownRun, seconds: number, context: ToolContext): Pr
     done = Math.max(done + 1, total);
     context.progress(done, `${event.step}: ${event.rows} rows of ${event.table}`);
   };
+  const timer = new AbortController();
   const onAbort = (): void => {
     if (!context.isShuttingDown()) run.handle.cancel();
+    // nobody waits for this answer, and a timer would keep the server from ending
+    timer.abort();
   };
   if (context.signal.aborted) onAbort();
   context.signal.addEventListener("abort", onAbort, { once: true });
-  const timer = new AbortController();
   try {
     const late = sleep(seconds * 1000, undefined, { signal: timer.signal }).catch(() => undefined);
     return await Promise.race([run.handle.done, late]);
@@ -103,10 +174,10 @@ async function waitFor(run: KnownRun, seconds: number, context: ToolContext): Pr
   }
 }
 
-function goingOn(run: KnownRun, pipeline: string): RunShape {
-  const started = startOf(run.handle.runId);
+function goingOn(runId: string, pipeline: string): RunShape {
+  const started = startOf(runId);
   return {
-    run_id: run.handle.runId,
+    run_id: runId,
     pipeline,
     status: "running",
     started_at: started.toISOString(),
@@ -129,6 +200,9 @@ function nextStepsOf(run: RunShape): NextStep[] {
       { tool: "get_run", arguments: { run_id: run.run_id, wait_s: 30 }, why: "follow the run to its end" },
     ];
   }
+  if (run.status === "succeeded" && run.dry_run !== undefined) {
+    return [{ tool: "run_pipeline", arguments: { pipeline: run.pipeline }, why: "load it" }];
+  }
   if (run.status === "succeeded") {
     return [
       { tool: "get_schema", arguments: { pipeline: run.pipeline }, why: "see the tables that were loaded" },
@@ -141,6 +215,13 @@ function nextStepsOf(run: RunShape): NextStep[] {
       why: "read steps and log",
     },
   ];
+  if (run.status === "failed") {
+    steps.push({
+      tool: "diagnose_error",
+      arguments: { run_id: run.run_id },
+      why: "find out why, and what repairs it",
+    });
+  }
   if (run.packages.some((each) => each.status !== "loaded")) {
     steps.push({ tool: "query_loads", arguments: { pipeline: run.pipeline }, why: "see what stays pending" });
   }
@@ -171,6 +252,7 @@ export const getRunTool = defineTool({
     run: RUN,
     log: z.array(z.record(z.string(), z.unknown())),
   }),
+  untrusted: true,
   async execute(input, context) {
     const { workspace } = context;
     if (input.run_id === undefined && input.pipeline === undefined) {
@@ -249,18 +331,55 @@ export const cancelRunTool = defineTool({
   name: "cancel_run",
   title: "Cancel a run",
   description:
-    "Asks a run to stop, and ends its process when it does not within ten seconds. What was committed stays; " +
-    "the next run takes up what is pending and fetches the rest again. A run that has ended is answered as it is.",
+    "Stops a run. graceful asks it and ends its process when it does not stop within ten seconds; abort ends the " +
+    "process at once. Either way what was committed stays, whole packages only, and the answer tells what that is; " +
+    "the next run_pipeline takes up what is pending and fetches the rest again. A run that has ended is answered " +
+    "as it is.",
   mode: "run",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
-  input: z.strictObject({ run_id: RUN_ID, response_format: FORMAT }),
-  output: RUN,
-  async execute(input, { workspace, gates, runs }) {
-    gates.require("run", "Cancelling a run");
+  input: z.strictObject({
+    run_id: RUN_ID,
+    mode: z
+      .enum(["graceful", "abort"])
+      .default("graceful")
+      .describe("abort: without a chance to finish a step"),
+    response_format: FORMAT,
+  }),
+  output: z.object({
+    run: RUN,
+    committed: z
+      .object({ packages: z.array(z.string()), rows: z.number() })
+      .describe("Safe at the destination"),
+    pending: z.array(z.string()).describe("Load ids that the next run loads first"),
+  }),
+  untrusted: true,
+  async execute(input, { workspace, runs }) {
+    workspace.permit("run", "Cancelling a run");
+    const abort = input.mode === "abort";
     const known = runs.get(input.run_id);
-    if (known !== undefined && known.report === undefined) known.handle.cancel();
-    const report = known === undefined ? await cancelRun(workspace, input.run_id) : await known.handle.done;
+    if (known !== undefined && known.report === undefined) {
+      if (abort) known.handle.kill();
+      else known.handle.cancel();
+    }
+    const report =
+      known === undefined
+        ? await cancelRun(workspace, input.run_id, abort ? { graceMs: 0 } : {})
+        : await known.handle.done;
     const shape = runShape(report, input.response_format === "detailed");
-    return { summary: runSummary(shape), data: shape, next_steps: nextStepsOf(shape) };
+    // A process that was killed may have committed after its last report: the packages on disk know.
+    const { store } = inspectionOf(workspace, report.pipeline_name);
+    const pending = (await store.pendingPackages()).map((each) => each.load_id);
+    const loaded = shape.packages.filter((each) => each.status === "loaded");
+    const committed = {
+      packages: loaded.map((each) => each.load_id),
+      rows: loaded.reduce((sum, each) => sum + rowsTotal(each.rows), 0),
+    };
+    return {
+      summary:
+        `${runSummary(shape)} Safely committed: ${committed.packages.length} packages, ${committed.rows} rows; ` +
+        `${pending.length} packages pending.`,
+      data: { run: shape, committed, pending },
+      next_steps: nextStepsOf(shape),
+    };
   },
 });

@@ -7,8 +7,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { EngineError } from "../engine/errors.ts";
 import { newRunId, RunFolder } from "../engine/package/trace.ts";
+import type { Permission } from "../engine/permission.ts";
 import type { RunReport } from "../engine/report.ts";
 import { EventQueue } from "./event-queue.ts";
+import { OPENABLE_MODES } from "./gates.ts";
 import {
   type ChildMessage,
   decode,
@@ -16,6 +18,7 @@ import {
   type ParentMessage,
   plainJson,
   type RunEvent,
+  type RunSettings,
   toJson,
 } from "./run-protocol.ts";
 import { failedReport, processEnded, runningReport } from "./run-report.ts";
@@ -26,14 +29,13 @@ const OUTPUT_FILE = "output.log";
 const CANCEL_GRACE_MS = 10_000;
 const OUTPUT_TOLD_BYTES = 2_000;
 
-export interface StartOptions {
-  readonly resources?: readonly string[];
-  /** At most so many rows of each resource. */
-  readonly rowsMax?: number;
+export interface StartOptions extends RunSettings {
   /** The run outlives this process, which may then end at any time. */
   readonly detached?: boolean;
   /** How long a cancelled run may take to end before it is killed. */
   readonly cancelGraceMs?: number;
+  /** Another id than a new one. */
+  readonly runId?: string;
   /** Another program than the run's own; for tests. */
   readonly childFile?: string;
 }
@@ -53,7 +55,7 @@ export interface RunHandle {
 /** Starts a run of a pipeline in a process of its own. Errors: PIPELINE_NOT_FOUND; all others are in the report. */
 export function startRun(workspace: Workspace, pipeline: string, options: StartOptions = {}): RunHandle {
   const started = Date.now();
-  const runId = newRunId(started);
+  const runId = options.runId ?? newRunId(started);
   const runs = new RunFolder(workspace.pipelineDir(pipeline));
   const runDir = join(runs.dir, runId);
   const outputPath = join(runDir, OUTPUT_FILE);
@@ -96,7 +98,13 @@ export function startRun(workspace: Workspace, pipeline: string, options: StartO
     runId,
     resources: options.resources,
     rowsMax: options.rowsMax,
+    dryRun: options.dryRun,
+    backfill: options.backfill,
+    interval: options.interval,
+    refresh: options.refresh,
+    schemaContract: options.schemaContract,
     detached,
+    allow: OPENABLE_MODES.filter((mode) => permitted(workspace, mode)),
   });
 
   const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null; error?: Error }>(
@@ -162,6 +170,15 @@ export function startRun(workspace: Workspace, pipeline: string, options: StartO
       child.kill("SIGKILL");
     },
   };
+}
+
+function permitted(workspace: Workspace, mode: Permission): boolean {
+  try {
+    workspace.permit(mode, "A run");
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The report of a run from its trace; a run whose process is gone is reported as failed. RUN_NOT_FOUND. */

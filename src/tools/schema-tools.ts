@@ -1,9 +1,12 @@
 import { z } from "zod";
-import { inspectSchema, type SchemaView, type TableView, tableOf } from "../engine/inspect/schema.ts";
+import { findSchema, type SchemaView, type TableView, tableOf, viewOf } from "../engine/inspect/schema.ts";
+import type { HistoryDestination } from "../engine/inspect/schema-history.ts";
 import { isSystemTable } from "../engine/schema/tables.ts";
+import type { Schema } from "../engine/schema/types.ts";
 import { CURSOR, defineTool, FORMAT, limitOf, PIPELINE, READS } from "./define-tool.ts";
-import { offsetOf } from "./envelope.ts";
 import { inspectionOf } from "./inspection.ts";
+import { pageOf } from "./paging.ts";
+import { SCHEMA_FORMATS, type SchemaFormat, schemaDocument } from "./schema-documents.ts";
 
 const COLUMN = z.object({
   name: z.string(),
@@ -27,7 +30,8 @@ export const getSchema = defineTool({
   title: "Tables and columns",
   description:
     "Lists the tables of a pipeline's dataset, or the columns of one table with types, keys and nesting. " +
-    "Useful before query_data, for the exact names. A version or a load_id gives the schema as it was then. " +
+    "Useful before query_data, for the exact names. A version, a load_id or as_of gives the schema as it was then, " +
+    "diff_schema how it came to be. format gives a document besides: dlt's json or yaml, ddl, mermaid, dbml. " +
     "Nested tables name their parent; they join on _dlt_parent_id = parent._dlt_id.",
   mode: "read",
   annotations: READS,
@@ -41,6 +45,16 @@ export const getSchema = defineTool({
       .regex(/^\d+\.\d+$/)
       .optional()
       .describe("As of this load; query_loads lists them"),
+    as_of: z
+      .string()
+      .min(1)
+      .max(100)
+      .optional()
+      .describe("As stored at this ISO time, or of this version hash"),
+    format: z
+      .enum(["tables", ...SCHEMA_FORMATS])
+      .default("tables")
+      .describe("A document of the tables on this page; a json or yaml document of all is importable"),
     system_tables: z.boolean().default(false).describe("Include the _dlt tables"),
     limit: limitOf(100, 1000),
     cursor: CURSOR,
@@ -52,19 +66,31 @@ export const getSchema = defineTool({
     version_hash: z.string(),
     dataset: z.string(),
     read_from: z.enum(["disk", "package", "destination"]),
+    document: z.string().optional(),
     tables: z.array(TABLE),
   }),
   list: "tables",
   async execute(input, { workspace, signal }) {
-    const { store, read, dataset } = inspectionOf(workspace, input.pipeline, signal);
-    const view = await inspectSchema(store, read, input);
-    const offset = offsetOf("get_schema", input);
+    const { store, destination, dataset } = inspectionOf(workspace, input.pipeline, signal);
+    const found = await findSchema(store, destination, input);
+    const view = viewOf(found);
     const tables =
       input.table === undefined
         ? view.tables.filter((table) => input.system_tables || !isSystemTable(table.name))
         : [tableOf(view, input.table)];
-    const shown = tables.slice(offset, offset + input.limit);
-    const withColumns = input.table !== undefined || input.response_format === "detailed";
+    const { shown: paged, page } = pageOf("get_schema", input, tables, (table) => table.name);
+    const written =
+      input.format === "tables"
+        ? undefined
+        : documentOf(found.schema, paged, {
+            format: input.format,
+            place: destination,
+            whole: paged.length === view.tables.length,
+            chars: DOCUMENT_CHARS[input.response_format],
+          });
+    const shown = written?.tables ?? paged;
+    const withColumns =
+      written === undefined && (input.table !== undefined || input.response_format === "detailed");
     const first = tables.find((table) => !isSystemTable(table.name));
     return {
       summary: summaryOf(view, tables, input.table),
@@ -74,6 +100,7 @@ export const getSchema = defineTool({
         version_hash: view.version_hash,
         dataset,
         read_from: view.read_from,
+        ...(written === undefined ? {} : { document: written.text }),
         tables: shown.map((table) => shapeOf(table, withColumns)),
       },
       next_steps:
@@ -97,10 +124,35 @@ export const getSchema = defineTool({
                   why: "look at some rows",
                 },
               ],
-      page: { offset, more: offset + shown.length < tables.length },
+      page,
     };
   },
 });
+
+/** What a document may take of an answer; the rest is for the list of its tables. */
+const DOCUMENT_CHARS: Readonly<Record<"concise" | "detailed", number>> = {
+  concise: 12_000,
+  detailed: 40_000,
+};
+
+/** A document of as many of the tables as fit; the first always, however long. */
+function documentOf(
+  schema: Schema,
+  tables: readonly TableView[],
+  wanted: { format: SchemaFormat; place: HistoryDestination; whole: boolean; chars: number },
+): { readonly text: string; readonly tables: readonly TableView[] } {
+  for (let count = tables.length; ; count = Math.max(1, Math.floor(count / 2))) {
+    const shown = tables.slice(0, count);
+    const names = new Set(shown.map(({ name }) => name));
+    const part = { ...schema, tables: new Map([...schema.tables].filter(([name]) => names.has(name))) };
+    const text = schemaDocument(
+      wanted.whole && count === tables.length ? schema : part,
+      wanted.format,
+      wanted.place,
+    );
+    if (text.length <= wanted.chars || count <= 1) return { text, tables: shown };
+  }
+}
 
 function summaryOf(view: SchemaView, tables: readonly TableView[], table?: string): string {
   const version = `schema ${view.schema_name}, version ${view.version}`;

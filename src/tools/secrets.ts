@@ -40,6 +40,8 @@ export interface SecretsOptions {
   /** Looked up first as a prefix: `SHOP__SOURCES__EVERFLOW__API_KEY`. */
   readonly pipelineName?: string;
   readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Settings of sources as written: what looks like a secret in them is masked as well. */
+  readonly configs?: readonly unknown[];
 }
 
 /** What a source is handed: `secrets.api_key` is the value or throws CONFIG_MISSING; `"api_key" in secrets` asks. */
@@ -74,8 +76,21 @@ export class Secrets {
     for (const provider of this.#providers) {
       for (const [name, value] of provider.values) {
         if (value.length >= LEARN_UNASKED_LENGTH && isSecretName(provider, name)) this.#learn(value);
+        this.#learnPasswordOf(value);
       }
     }
+    for (const config of options.configs ?? []) {
+      for (const [path, value] of leaves(config, [])) {
+        if (value.length >= LEARN_UNASKED_LENGTH && isSecretKey(path.split(".").at(-1) ?? ""))
+          this.#learn(value);
+        this.#learnPasswordOf(value);
+      }
+    }
+  }
+
+  /** The value of a secret of the server itself, as `MCP__TOKEN` or `[mcp] token`. */
+  ofServer(key: string): string | undefined {
+    return this.#find([["mcp"]], key);
   }
 
   /** The value of a secret of a source, or undefined. */
@@ -152,6 +167,24 @@ export class Secrets {
     // drivers tell parts of a connection URL
     const password = /^[a-z][a-z0-9+.-]*:\/\/[^:@/]*:(.+)@/i.exec(secret)?.[1];
     if (password !== undefined) this.#learn(percentDecoded(password));
+  }
+
+  /**
+   * The password inside a connection URL. One that is also the URL's user, host or database is somebody's
+   * default and too ordinary a word to be taken out of every answer.
+   */
+  #learnPasswordOf(value: string): void {
+    const [, user, password, rest] =
+      /^[a-z][a-z0-9+.-]*:\/\/([^:@/\s]*):([^@/\s]+)@(\S*)$/i.exec(value) ?? [];
+    if (password === undefined || password.length < MASK_ANYWHERE_LENGTH) return;
+    if (password === user || rest?.split(/[:/?]/).includes(password)) return;
+    this.#learn(value);
+    this.#learn(password);
+    try {
+      this.#learn(decodeURIComponent(password));
+    } catch {
+      // a lone % is part of the password
+    }
   }
 
   #find(sections: readonly (readonly string[])[], key: string): string | undefined {
@@ -253,7 +286,14 @@ function tell(miss: NearMiss): string {
 function isSecretName(provider: Provider, name: string): boolean {
   const key = name.split(/__|\./).at(-1) ?? "";
   if (provider.write === dotted) return !PUBLIC_KEYS.has(key);
-  return /(^|_)(key|token|secret|password|passwd|credentials?)$/i.test(key);
+  return /(^|_)key$/i.test(key) || isSecretKey(key);
+}
+
+/** In settings, where `primary_key` is the name of a column. camelCase counts too, as some sources write it. */
+function isSecretKey(key: string): boolean {
+  return /(^|_)((api|access|secret|private|auth|client|signing|account)_?key|token|secret|password|passwd|pwd|pat|dsn|authorization|credentials?)$/i.test(
+    key.replace(/([a-z])([A-Z])/g, "$1_$2"),
+  );
 }
 
 function percentDecoded(text: string): string {

@@ -2,8 +2,9 @@
 
 import { z } from "zod";
 import type { ErrorEnvelope } from "../engine/errors.ts";
-import type { RunReport } from "../engine/report.ts";
+import type { DryRunPlan, RunReport } from "../engine/report.ts";
 import { rowsTotal } from "./inspection.ts";
+import { isOwnTable } from "./pipeline-info.ts";
 
 export const ROWS = z.record(z.string(), z.number()).describe("Rows per table");
 
@@ -62,6 +63,21 @@ export const RUN = z.object({
       }),
     )
     .optional(),
+  /** What contracts discarded of what was committed, per table. */
+  rejected: z.record(z.string(), z.object({ rows: z.number(), values: z.number() })).optional(),
+  nul_removed: ROWS.optional().describe("Cells per table from which NUL characters were removed"),
+  dry_run: z
+    .object({
+      rows: ROWS,
+      rejected: z.record(z.string(), z.object({ rows: z.number(), values: z.number() })),
+      schema_changes: z.array(z.record(z.string(), z.unknown())),
+      cursors: z.array(
+        z.object({ resource: z.string(), path: z.string(), before: z.unknown(), after: z.unknown() }),
+      ),
+      ddl: z.array(z.object({ kind: z.string(), table: z.string(), sql: z.string() })),
+      samples: z.record(z.string(), z.array(z.record(z.string(), z.unknown()))).optional(),
+    })
+    .optional(),
   warnings: z.array(z.string()),
   error: ERROR.optional(),
 });
@@ -105,8 +121,39 @@ export function runShape(report: RunReport, detailed: boolean): RunShape {
           })),
         }
       : {}),
+    ...(report.rejected === undefined ? {} : { rejected: report.rejected }),
+    ...(report.nul_removed === undefined ? {} : { nul_removed: report.nul_removed }),
+    ...(report.dry_run === undefined ? {} : { dry_run: dryRunShape(report, report.dry_run) }),
     warnings: [...report.warnings],
     ...(report.error === undefined ? {} : { error: errorShape(report.error) }),
+  };
+}
+
+function dryRunShape(report: RunReport, plan: DryRunPlan): RunShape["dry_run"] {
+  const rejected: Record<string, { rows: number; values: number }> = {};
+  for (const { rejected: ofPackage } of report.packages) {
+    for (const [table, { rows, values }] of Object.entries(ofPackage ?? {})) {
+      const sum = rejected[table] ?? { rows: 0, values: 0 };
+      rejected[table] = { rows: sum.rows + rows, values: sum.values + values };
+    }
+  }
+  return {
+    rows: plan.rows,
+    rejected,
+    schema_changes: report.packages.flatMap((each) => each.schema_changes.map((change) => ({ ...change }))),
+    cursors: report.packages.flatMap((each) =>
+      each.resources.flatMap(({ name, cursor }) => (cursor ? [{ resource: name, ...cursor }] : [])),
+    ),
+    ddl: plan.ddl.map((each) => ({ ...each })),
+    ...(plan.samples === undefined
+      ? {}
+      : {
+          samples: Object.fromEntries(
+            Object.entries(plan.samples)
+              .filter(([table]) => !isOwnTable(table))
+              .map(([table, rows]) => [table, rows.map((row) => ({ ...row }))]),
+          ),
+        }),
   };
 }
 
@@ -120,6 +167,14 @@ export function runSummary(run: RunShape): string {
   const seconds = (run.duration_ms / 1000).toFixed(1);
   if (run.status === "running")
     return `Run ${run.run_id} of ${run.pipeline} is going on (${seconds} s so far).`;
-  const error = run.error === undefined ? "" : ` ${run.error.code}: ${run.error.message}`;
+  if (run.dry_run !== undefined && run.error === undefined) {
+    const { rows: planned, schema_changes: changes } = run.dry_run;
+    return (
+      `Dry run of ${run.pipeline}: ${rowsTotal(planned)} rows in ${Object.keys(planned).length} tables and ` +
+      `${changes.length} schema changes would be loaded. Nothing was written.`
+    );
+  }
+  // Not the message: it may quote what came from outside, and a summary stands before the fence.
+  const error = run.error === undefined ? "" : ` ${run.error.code}: see error.`;
   return `Run ${run.run_id} of ${run.pipeline} ${run.status} after ${seconds} s, ${rows} committed.${error}`;
 }

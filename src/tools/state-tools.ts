@@ -3,8 +3,11 @@ import { EngineError } from "../engine/errors.ts";
 import type { JsonValue } from "../engine/inspect/query.ts";
 import { inspectState, type StateCopy } from "../engine/inspect/state.ts";
 import { didYouMean } from "../engine/nearest.ts";
+import { StateBackups } from "../engine/package/state-backups.ts";
 import { defineTool, FORMAT, type NextStep, PIPELINE, READS } from "./define-tool.ts";
 import { inspectionOf } from "./inspection.ts";
+
+const BACKUPS_SHOWN = 10;
 
 const COPY = z.object({
   version: z.number(),
@@ -22,7 +25,7 @@ export const inspectStateTool = defineTool({
     "Shows where a pipeline stands: the incremental cursor of each resource as committed, as of the pending " +
     "packages, and at the destination, with what differs. Useful when rows are missing or fetched twice. " +
     "concise gives cursors and differences; detailed gives the whole state; path picks a part of it. " +
-    "query_loads shows the loads that moved a cursor.",
+    "query_loads shows the loads that moved a cursor; reset_state moves one, and restores the backups listed here.",
   mode: "read",
   annotations: READS,
   input: z.strictObject({
@@ -53,7 +56,16 @@ export const inspectStateTool = defineTool({
     pending_changes: z.array(DIFFERENCE),
     destination_changes: z.array(DIFFERENCE),
     value: z.unknown().optional().describe("What is at `path`"),
+    backups: z
+      .array(
+        z.object({ id: z.string(), created_at: z.string(), reason: z.string(), state_version: z.number() }),
+      )
+      .describe("States before earlier resets, newest first; reset_state restores one"),
+    drops: z
+      .array(z.object({ load_id: z.string(), packages: z.number() }))
+      .describe("Dropped packages that reset_state can make pending again, newest first"),
   }),
+  untrusted: true,
   async execute(input, { workspace, signal }) {
     const { store, read } = inspectionOf(workspace, input.pipeline, signal);
     const view = await inspectState(store, read, input.pipeline);
@@ -72,6 +84,8 @@ export const inspectStateTool = defineTool({
     const cursors = view.cursors.filter(
       (each) => input.resource === undefined || each.resource === input.resource,
     );
+    const backups = await new StateBackups(store.dir).newest(BACKUPS_SHOWN);
+    const drops = (await store.listDrops()).reverse();
     const next_steps: NextStep[] = [];
     if (view.pending_changes.length > 0) {
       next_steps.push({
@@ -93,6 +107,13 @@ export const inspectStateTool = defineTool({
         destination_view: view.destination_view,
         pending_changes: view.pending_changes.map((each) => ({ ...each })),
         destination_changes: view.destination_changes.map((each) => ({ ...each })),
+        backups: backups.map(({ id, created_at, reason, state_version }) => ({
+          id,
+          created_at,
+          reason,
+          state_version,
+        })),
+        drops: drops.map(({ first, packages }) => ({ load_id: first, packages: packages.length })),
         ...(input.path === undefined
           ? {}
           : { value: valueAt((view.committed ?? view.destination)?.sources ?? {}, input.path) }),

@@ -3,8 +3,8 @@ import { EngineError } from "../engine/errors.ts";
 import { lockHolder } from "../engine/package/lock.ts";
 import { RunFolder } from "../engine/package/trace.ts";
 import { CURSOR, defineTool, FORMAT, limitOf, type NextStep, READS } from "./define-tool.ts";
-import { offsetOf } from "./envelope.ts";
 import { inspectionOf, rowsTotal } from "./inspection.ts";
+import { pageOf } from "./paging.ts";
 import { RUN_STATUS } from "./shapes.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -47,8 +47,7 @@ export const getWorkspace = defineTool({
   list: "pipelines",
   async execute(input, { workspace, gates }) {
     const names = workspace.pipelineNames();
-    const offset = offsetOf("get_workspace", input);
-    const shown = names.slice(offset, offset + input.limit);
+    const { shown, page } = pageOf("get_workspace", input, names, (name) => name);
     const pipelines = await Promise.all(shown.map((name) => entryOf(workspace, name)));
     const pending = pipelines.filter((each) => each.pending_packages > 0);
     const failed = pipelines.filter((each) => each.last_run?.status === "failed");
@@ -72,7 +71,7 @@ export const getWorkspace = defineTool({
       summary: `${names.length} pipelines, ${failed.length} with a failed last run, ${pending.length} with pending packages.`,
       data: { workspace: workspace.dir, allowed: [...gates.open], pipelines },
       next_steps,
-      page: { offset, more: offset + shown.length < names.length },
+      page,
     };
   },
 });

@@ -12,8 +12,10 @@ import type { PostgresOptions } from "../engine/destinations/postgres/postgres.t
 import { EngineError } from "../engine/errors.ts";
 import type { Source } from "../engine/extract/resource.ts";
 import { didYouMean } from "../engine/nearest.ts";
+import type { Permit } from "../engine/permission.ts";
 import { Pipeline } from "../engine/pipeline.ts";
 import { namingByName } from "../engine/schema/naming.ts";
+import { type Dataset, type Dialect, duckdbDialect, postgresDialect } from "../engine/sql/dialect.ts";
 import { createSource } from "../sources/registry.ts";
 import { CONFIG_FILE, type PipelineConfig, parseConfig, type WorkspaceConfig } from "./config.ts";
 import { postgresDestination, postgresOptions } from "./postgres-destination.ts";
@@ -53,22 +55,26 @@ export function findWorkspace(start: string, explicit?: string): Workspace {
 export class Workspace {
   /** Without symbolic links, so that "inside" can be decided. */
   readonly dir: string;
-  #read: { readonly stamp: string; readonly config: WorkspaceConfig } | undefined;
+  readonly config: WorkspaceConfig;
 
-  constructor(dir: string) {
+  /** Handed to every pipeline that is opened: the engine asks it before it changes anything. */
+  readonly permit: Permit;
+
+  constructor(dir: string, permit: Permit = () => {}) {
     this.dir = realpathSync(dir);
-    void this.config;
+    this.permit = permit;
+    this.config = parseConfig(readFileSync(join(this.dir, CONFIG_FILE), "utf8"), join(this.dir, CONFIG_FILE));
   }
 
-  /** As loadwright.toml is now: a server outlives many edits of it. Errors: CONFIG_INVALID. */
-  get config(): WorkspaceConfig {
-    const path = join(this.dir, CONFIG_FILE);
-    const { mtimeNs, size, ino } = statSync(path, { bigint: true });
-    const stamp = `${mtimeNs} ${size} ${ino}`;
-    if (this.#read?.stamp !== stamp) {
-      this.#read = { stamp, config: parseConfig(readFileSync(path, "utf8"), path) };
-    }
-    return this.#read.config;
+  /** The same folder, read anew: loadwright.toml may have changed. Errors: CONFIG_INVALID. */
+  reopened(permit: Permit = this.permit): Workspace {
+    return new Workspace(this.dir, permit);
+  }
+
+  /** Another one when loadwright.toml was written again. */
+  configStamp(): string {
+    const stat = statSync(join(this.dir, CONFIG_FILE), { throwIfNoEntry: false });
+    return stat === undefined ? "absent" : `${stat.ino} ${stat.size} ${stat.mtimeMs}`;
   }
 
   pipelineNames(): string[] {
@@ -103,7 +109,12 @@ export class Workspace {
   }
 
   secrets(pipelineName?: string): Secrets {
-    return new Secrets({ workspaceDir: this.dir, pipelineName });
+    return new Secrets({ workspaceDir: this.dir, pipelineName, configs: this.#sourceConfigs() });
+  }
+
+  /** A secret that somebody wrote into loadwright.toml is not shown either. */
+  #sourceConfigs(): unknown[] {
+    return [...this.config.pipelines.values()].map((pipeline) => pipeline.config);
   }
 
   /** The destination of a pipeline, not opened. */
@@ -136,7 +147,18 @@ export class Workspace {
   /** The schema in the database that a pipeline writes to, as the engine names it. */
   dataset(name: string): string {
     const written = this.pipelineConfig(name).dataset ?? `${name}_dataset`;
-    return namingByName("snake_case", this.destination(name).capabilities.identifierLengthMax).path(written);
+    const { naming } = this.pipelineConfig(name);
+    return namingByName(naming ?? "snake_case", this.destination(name).capabilities.identifierLengthMax).path(
+      written,
+    );
+  }
+
+  /** Dialect and place of a pipeline's tables, for statements to show. */
+  schemaPlace(name: string): { readonly dialect: Dialect; readonly dataset: Dataset } {
+    const schema = this.dataset(name);
+    return this.destinationType(name) === "postgres"
+      ? { dialect: postgresDialect(), dataset: { schema } }
+      : { dialect: duckdbDialect, dataset: { schema } };
   }
 
   /** The pipeline with its destination, without touching either the source's code or the destination. */
@@ -149,6 +171,13 @@ export class Workspace {
       dataset: this.dataset(name),
       dir: this.pipelineDir(name),
       limits: { ...config.limits, ...limits },
+      naming: config.naming,
+      importSchemaPath: config.import_schema_path && this.inside(config.import_schema_path),
+      exportSchemaPath: config.export_schema_path && this.inside(config.export_schema_path),
+      permit: this.permit,
+      keepRejected: config.keep_rejected,
+      keepNullColumns: config.keep_null_columns,
+      createEmptyTables: config.create_empty_tables,
     });
     return {
       config,

@@ -3,126 +3,131 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { incremental, Pipeline, type Row, resource, Source } from "../../src/engine/index.ts";
 import { Shop } from "../support/shop.ts";
+import { testStores } from "../support/stores.ts";
 
-let shop: Shop;
-beforeEach(() => {
-  shop = new Shop();
-});
-afterEach(() => shop.remove());
+const stores = await testStores("conformance_refresh");
 
-function source(orders: readonly Row[], users: readonly Row[] = []): Source {
-  return new Source({
-    name: "shop",
-    resources: [
-      resource({ name: "orders", incremental: incremental("id") }, [orders]),
-      resource({ name: "users" }, ({ state, sourceState }) => {
-        state.runs = Number(state.runs ?? 0) + 1;
-        sourceState.token ??= "first";
-        return [users];
-      }),
-    ],
+describe.each(stores)("on $name", (store) => {
+  let shop: Shop;
+  beforeEach(() => {
+    shop = new Shop({ store });
   });
-}
+  afterEach(() => shop.remove());
 
-const orders = [{ id: 1, lines: [{ n: 1 }] }, { id: 2 }];
-const ids = (): Promise<unknown[][]> => shop.query("select id from shop.orders order by id");
-
-describe("refresh", () => {
-  it("drop_data empties all tables of the resource, those without new rows too (defect 15)", async () => {
-    await shop.pipeline().run(source(orders, [{ id: 1 }]));
-    const report = await shop.pipeline().run(source([]), { refresh: "drop_data", resources: ["orders"] });
-    expect(report.error).toBeUndefined();
-    expect(await ids()).toEqual([]);
-    expect(await shop.query("select count(*) from shop.orders__lines")).toEqual([["0"]]);
-    expect(await shop.query("select count(*) from shop.users")).toEqual([["1"]]);
-    await shop.pipeline().run(source(orders), { resources: ["orders"] });
-    expect(await ids()).toEqual([["1"], ["2"]]);
-  });
-
-  it("changes nothing when the new rows cannot be loaded", async () => {
-    await shop.pipeline().run(source(orders));
-    const frozen = source([{ id: 5, extra: 1 }]);
-    const failed = await shop.pipeline().run(frozen, {
-      refresh: "drop_data",
-      schemaContract: { columns: "freeze" },
+  function source(orders: readonly Row[], users: readonly Row[] = []): Source {
+    return new Source({
+      name: "shop",
+      resources: [
+        resource({ name: "orders", incremental: incremental("id") }, [orders]),
+        resource({ name: "users" }, ({ state, sourceState }) => {
+          state.runs = Number(state.runs ?? 0) + 1;
+          sourceState.token ??= "first";
+          return [users];
+        }),
+      ],
     });
-    expect(failed.error?.code).toBe("CONTRACT_VIOLATION");
-    expect(await ids()).toEqual([["1"], ["2"]]);
-    await shop.pipeline().run(source([{ id: 2 }, { id: 3 }]));
-    expect(await ids()).toEqual([["1"], ["2"], ["3"]]);
-  });
+  }
 
-  it("drop_resources makes the tables anew with the new types", async () => {
-    await shop.pipeline().run(source(orders, [{ id: 1 }]));
-    await shop.pipeline().run(source([{ id: "a" }]), { refresh: "drop_resources", resources: ["orders"] });
-    expect(await ids()).toEqual([["a"]]);
-    expect(await shop.tables()).toEqual(["orders", "users"]);
-  });
+  const orders = [{ id: 1, lines: [{ n: 1 }] }, { id: 2 }];
+  const ids = (): Promise<unknown[][]> => shop.query("select id from shop.orders order by id");
 
-  it("drop_sources drops tables of resources that do not run", async () => {
-    await shop.pipeline().run(source(orders, [{ id: 1 }]));
-    await shop.pipeline().run(source([{ id: 9 }]), { refresh: "drop_sources", resources: ["orders"] });
-    expect(await shop.tables()).toEqual(["orders"]);
-    expect(await ids()).toEqual([["9"]]);
-  });
-
-  it("is no more than a first run on an empty dataset", async () => {
-    const report = await shop.pipeline().run(source(orders), { refresh: "drop_sources" });
-    expect(report.status).toBe("succeeded");
-    expect(await ids()).toEqual([["1"], ["2"]]);
-  });
-});
-
-describe("drop", () => {
-  it("drops tables and cursor of a resource, and leaves the others", async () => {
-    await shop.pipeline().run(source(orders, [{ id: 1 }]));
-    const planned = await shop.pipeline().planResourceDrop({ resources: ["orders"] });
-    expect(await shop.tables()).toEqual(["orders", "orders__lines", "users"]);
-    const done = await shop.pipeline().drop({ resources: ["orders"] });
-    expect(done).toEqual(planned);
-    expect(done).toMatchObject({
-      resources: ["orders"],
-      tables: ["orders__lines", "orders"],
-      resource_states: ["orders"],
-      state_paths: [],
+  describe("refresh", () => {
+    it("drop_data empties all tables of the resource, those without new rows too (defect 15)", async () => {
+      await shop.pipeline().run(source(orders, [{ id: 1 }]));
+      const report = await shop.pipeline().run(source([]), { refresh: "drop_data", resources: ["orders"] });
+      expect(report.error).toBeUndefined();
+      expect(await ids()).toEqual([]);
+      expect(await shop.query("select count(*) from shop.orders__lines")).toEqual([["0"]]);
+      expect(await shop.query("select count(*) from shop.users")).toEqual([["1"]]);
+      await shop.pipeline().run(source(orders), { resources: ["orders"] });
+      expect(await ids()).toEqual([["1"], ["2"]]);
     });
-    expect(await shop.tables()).toEqual(["users"]);
-    expect(await shop.query("select count(*) from shop._dlt_loads")).toEqual([["2"]]);
-    expect(await shop.query("select count(*) from shop._dlt_version")).toEqual([["1"]]);
-    // also where nothing is known but what the destination says
-    await shop.pipeline({ dir: `${shop.folder}/elsewhere` }).run(source(orders));
-    expect(await ids()).toEqual([["1"], ["2"]]);
+
+    it("changes nothing when the new rows cannot be loaded", async () => {
+      await shop.pipeline().run(source(orders));
+      const frozen = source([{ id: 5, extra: 1 }]);
+      const failed = await shop.pipeline().run(frozen, {
+        refresh: "drop_data",
+        schemaContract: { columns: "freeze" },
+      });
+      expect(failed.error?.code).toBe("CONTRACT_VIOLATION");
+      expect(await ids()).toEqual([["1"], ["2"]]);
+      await shop.pipeline().run(source([{ id: 2 }, { id: 3 }]));
+      expect(await ids()).toEqual([["1"], ["2"], ["3"]]);
+    });
+
+    it("drop_resources makes the tables anew with the new types", async () => {
+      await shop.pipeline().run(source(orders, [{ id: 1 }]));
+      await shop.pipeline().run(source([{ id: "a" }]), { refresh: "drop_resources", resources: ["orders"] });
+      expect(await ids()).toEqual([["a"]]);
+      expect(await shop.tables()).toEqual(["orders", "users"]);
+    });
+
+    it("drop_sources drops tables of resources that do not run", async () => {
+      await shop.pipeline().run(source(orders, [{ id: 1 }]));
+      await shop.pipeline().run(source([{ id: 9 }]), { refresh: "drop_sources", resources: ["orders"] });
+      expect(await shop.tables()).toEqual(["orders"]);
+      expect(await ids()).toEqual([["9"]]);
+    });
+
+    it("is no more than a first run on an empty dataset", async () => {
+      const report = await shop.pipeline().run(source(orders), { refresh: "drop_sources" });
+      expect(report.status).toBe("succeeded");
+      expect(await ids()).toEqual([["1"], ["2"]]);
+    });
   });
 
-  it("drops parts of the source's state alone", async () => {
-    await shop.pipeline().run(source(orders, [{ id: 1 }]));
-    const done = await shop.pipeline().drop({ statePaths: ["token"] });
-    expect(done).toMatchObject({ tables: [], resource_states: [], state_paths: ["token"] });
-    const only = await shop.pipeline().drop({ resources: ["re:us.*"], stateOnly: true });
-    expect(only).toMatchObject({ tables: [], resource_states: ["users"] });
-    expect(await shop.tables()).toEqual(["orders", "orders__lines", "users"]);
+  describe("drop", () => {
+    it("drops tables and cursor of a resource, and leaves the others", async () => {
+      await shop.pipeline().run(source(orders, [{ id: 1 }]));
+      const planned = await shop.pipeline().planResourceDrop({ resources: ["orders"] });
+      expect(await shop.tables()).toEqual(["orders", "orders__lines", "users"]);
+      const done = await shop.pipeline().drop({ resources: ["orders"] });
+      expect(done).toEqual(planned);
+      expect(done).toMatchObject({
+        resources: ["orders"],
+        tables: ["orders__lines", "orders"],
+        resource_states: ["orders"],
+        state_paths: [],
+      });
+      expect(await shop.tables()).toEqual(["users"]);
+      expect(await shop.query("select count(*) from shop._dlt_loads")).toEqual([["2"]]);
+      expect(await shop.query("select count(*) from shop._dlt_version")).toEqual([["1"]]);
+      // also where nothing is known but what the destination says
+      await shop.pipeline({ dir: `${shop.folder}/elsewhere` }).run(source(orders));
+      expect(await ids()).toEqual([["1"], ["2"]]);
+    });
+
+    it("drops parts of the source's state alone", async () => {
+      await shop.pipeline().run(source(orders, [{ id: 1 }]));
+      const done = await shop.pipeline().drop({ statePaths: ["token"] });
+      expect(done).toMatchObject({ tables: [], resource_states: [], state_paths: ["token"] });
+      const only = await shop.pipeline().drop({ resources: ["re:us.*"], stateOnly: true });
+      expect(only).toMatchObject({ tables: [], resource_states: ["users"] });
+      expect(await shop.tables()).toEqual(["orders", "orders__lines", "users"]);
+    });
+
+    it("loads nothing when there is nothing to drop", async () => {
+      await shop.pipeline().run(source(orders));
+      await shop.pipeline().drop({ resources: ["nobody"] });
+      expect(await shop.query("select count(*) from shop._dlt_loads")).toEqual([["1"]]);
+    });
+
+    it("is refused while packages are pending, and before the first load", async () => {
+      await expect(shop.pipeline().drop({ all: true })).rejects.toMatchObject({ code: "PIPELINE_NEVER_RAN" });
+      await shop.pipeline().run(source(orders));
+      await shop.pipeline().extract(source([{ id: 3 }]));
+      await expect(shop.pipeline().drop({ all: true })).rejects.toMatchObject({ code: "PACKAGE_SUPERSEDED" });
+    });
   });
 
-  it("loads nothing when there is nothing to drop", async () => {
-    await shop.pipeline().run(source(orders));
-    await shop.pipeline().drop({ resources: ["nobody"] });
-    expect(await shop.query("select count(*) from shop._dlt_loads")).toEqual([["1"]]);
+  it("dev mode begins anew in a dataset of its own, and so does the first run after it", async () => {
+    const dev = shop.pipeline({ devMode: true });
+    expect(dev.dataset).toMatch(/^shop_data_\d{14}$/);
+    expect((await dev.run(source(orders))).status).toBe("succeeded");
+    expect((await dev.run(source([{ id: 2 }, { id: 3 }]))).rows.orders).toBe(1);
+    const report = await shop.pipeline().run(source(orders));
+    expect(report.rows.orders).toBe(2);
+    expect(dev).toBeInstanceOf(Pipeline);
   });
-
-  it("is refused while packages are pending, and before the first load", async () => {
-    await expect(shop.pipeline().drop({ all: true })).rejects.toMatchObject({ code: "PIPELINE_NEVER_RAN" });
-    await shop.pipeline().run(source(orders));
-    await shop.pipeline().extract(source([{ id: 3 }]));
-    await expect(shop.pipeline().drop({ all: true })).rejects.toMatchObject({ code: "PACKAGE_SUPERSEDED" });
-  });
-});
-
-it("dev mode begins anew in a dataset of its own, and so does the first run after it", async () => {
-  const dev = shop.pipeline({ devMode: true });
-  expect(dev.dataset).toMatch(/^shop_data_\d{14}$/);
-  expect((await dev.run(source(orders))).status).toBe("succeeded");
-  expect((await dev.run(source([{ id: 2 }, { id: 3 }]))).rows.orders).toBe(1);
-  const report = await shop.pipeline().run(source(orders));
-  expect(report.rows.orders).toBe(2);
-  expect(dev).toBeInstanceOf(Pipeline);
 });

@@ -180,7 +180,7 @@ describe("bulkLoad names the column and never the value", () => {
     ];
     const error = await refusal(columns, files);
     expect(error.code).toBe("LOAD_VALUE");
-    expect(error.details).toMatchObject({ table: "shop.orders", column: "amount", type: sqlType });
+    expect(error.details).toMatchObject({ table: "orders", column: "amount", type: sqlType });
     expect(JSON.stringify(toEnvelope(error))).not.toMatch(/98765|secret/);
   });
 
@@ -188,7 +188,7 @@ describe("bulkLoad names the column and never the value", () => {
     await connection.run("create table shop.orders (id bigint not null)");
     const error = await refusal([ID], [await jobFile("a.parquet", [ID], [[1], [null]])]);
     expect(error.code).toBe("LOAD_VALUE");
-    expect(error.details).toMatchObject({ table: "shop.orders", column: "id" });
+    expect(error.details).toMatchObject({ table: "orders", column: "id" });
   });
 
   test("that is there twice", async () => {
@@ -206,7 +206,7 @@ describe("bulkLoad stops", () => {
     await writeFile(file, (await readFile(file)).subarray(0, -4));
     const error = await refusal([ID], [file]);
     expect(error.code).toBe("PACKAGE_CORRUPT");
-    expect(error.details).toMatchObject({ table: "shop.orders" });
+    expect(error.details).toMatchObject({ table: "orders" });
   });
 
   test("with CANCELLED when its signal is aborted", async () => {
@@ -221,7 +221,7 @@ describe("bulkLoad stops", () => {
   test("with LOAD_FAILED and the cause when the table is missing", async () => {
     const error = await refusal([ID], [await jobFile("a.parquet", [ID], [[1]])]);
     expect(error.code).toBe("LOAD_FAILED");
-    expect(error.details).toMatchObject({ table: "shop.orders" });
+    expect(error.details).toMatchObject({ table: "orders" });
     expect(String(error.cause)).toContain("orders");
   });
 });

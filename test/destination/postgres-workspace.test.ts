@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { resource, source } from "../../src/engine/index.ts";
 import { inspectLoads } from "../../src/engine/inspect/loads.ts";
-import { inspectSchema } from "../../src/engine/inspect/schema.ts";
+import { findSchema } from "../../src/engine/inspect/schema.ts";
 import { inspectState } from "../../src/engine/inspect/state.ts";
 import { PackageStore } from "../../src/engine/package/store.ts";
 import { inspectionOf } from "../../src/tools/inspection.ts";
@@ -43,13 +43,13 @@ describe("a workspace", () => {
     expect(report.error).toBeUndefined();
     expect(opened.secrets.mask("the password is test-only")).not.toContain("test-only");
     expect(opened.secrets.mask("host 127.0.0.1 user postgres")).toBe("host 127.0.0.1 user postgres");
-    const { store, read } = inspectionOf(findWorkspace(dir), "shop");
+    const { store, read, destination: place } = inspectionOf(findWorkspace(dir), "shop");
     const { loads, destination } = await inspectLoads(store, read);
     expect(destination).toBe("read");
     expect(loads.map(({ status, known_to }) => [status, known_to])).toEqual([["loaded", "both"]]);
     // as on a machine whose disk knows nothing
     const empty = new PackageStore(join(dir, "empty"), { boundary: () => {} });
-    const schema = await inspectSchema(empty, read, { version: 2 }).catch(() => inspectSchema(empty, read));
+    const schema = await findSchema(empty, place, { version: 2 }).catch(() => findSchema(empty, place));
     expect(schema.read_from).toBe("destination");
     const state = await inspectState(empty, read, "shop");
     expect(state.destination_view).toBe("read");

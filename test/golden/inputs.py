@@ -98,6 +98,14 @@ case("naming", "source_and_schema_name", "the schema takes the name of the sourc
      run(res("a", [{"id": 1}])), source_name="my_source", pipeline="other_name", dataset="elsewhere")
 items("naming", "long_column", "a column name of 80 characters is kept on DuckDB", [{"a" * 80: 1}])
 
+for convention in ["duck_case", "direct", "sql_cs_v1", "sql_ci_v1"]:
+    case("naming", f"convention_{convention}", f"{convention} names tables, nested tables, flattened columns and keys",
+         run(res("UserEvents", [{"User ID": 1, "unitPrice": {"perPiece": 2.5}, "orderLines": [{"Sku-Code": "a", "tags": ["x"]}], "naïve": True}],
+                 primary_key="User ID", write_disposition="merge")),
+         run(res("UserEvents", [{"User ID": 1, "unitPrice": {"perPiece": 3.5, "Cur": "EUR"}, "orderLines": [{"Sku-Code": "b"}]}],
+                 primary_key="User ID", write_disposition="merge")),
+         naming=convention)
+
 # ----------------------------------------------------------------------------------- types
 
 items("types", "json_scalars", "text, whole numbers, fractions and booleans get text, bigint, double and bool",

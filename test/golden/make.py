@@ -323,6 +323,9 @@ def run_case(case):
     folder = tempfile.mkdtemp(prefix="golden")
     try:
         os.environ["DLT_DATA_DIR"] = folder
+        os.environ.pop("SCHEMA__NAMING", None)
+        if "naming" in case:
+            os.environ["SCHEMA__NAMING"] = case["naming"]
         database = os.path.join(folder, "golden.duckdb")
         expect = []
         for number, run in enumerate(case["runs"]):

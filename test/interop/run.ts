@@ -1,7 +1,7 @@
 /**
- * Continues a dataset of Python dlt here, one of ours there, and alternates. Not part of the tests, which need no
- * Python: `DLT_PYTHON=…/bin/python node test/interop/run.ts`, with an interpreter that has dlt[duckdb] and a duckdb
- * whose files ours can read (1.5).
+ * Continues a dataset of Python dlt here, one of ours there, and alternates, on DuckDB and Postgres. Not part of
+ * the tests, which need no Python: `DLT_PYTHON=…/bin/python node test/interop/run.ts`, with an interpreter that has
+ * dlt[duckdb,postgres] and a duckdb whose files ours can read (1.5). The Postgres server is started by the script.
  */
 
 import assert from "node:assert/strict";
@@ -10,8 +10,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
-import { duckdb, incremental, Pipeline, resource, Source } from "../../src/engine/index.ts";
+import pg from "pg";
+import { postgres } from "../../src/engine/destinations/postgres/postgres.ts";
+import { type Destination, duckdb, incremental, Pipeline, resource, Source } from "../../src/engine/index.ts";
 import { nestedRowId } from "../../src/engine/interop/hash.ts";
+import { createDatabase, startPostgres } from "../support/postgres-server.ts";
 
 const python = process.env.DLT_PYTHON;
 if (!python) {
@@ -30,6 +33,7 @@ interface DltSaw {
 }
 
 interface Place {
+  /** A DuckDB file, or the URL of a Postgres database. */
   readonly database: string;
   readonly ours: string;
   readonly theirs: string;
@@ -37,17 +41,30 @@ interface Place {
 
 const folder = mkdtempSync(join(tmpdir(), "loadwright-interop-"));
 
-function place(name: string): Place {
-  return {
-    database: join(folder, `${name}.duckdb`),
-    ours: join(folder, `${name}-ours`),
-    theirs: join(folder, `${name}-theirs`),
-  };
+/** Where dlt and we meet: a database of the kind under test, and a working folder of each. */
+type PlaceOf = (name: string) => Promise<Place>;
+
+function foldersOf(name: string): Pick<Place, "ours" | "theirs"> {
+  return { ours: join(folder, `${name}-ours`), theirs: join(folder, `${name}-theirs`) };
 }
 
-function withDlt({ database, theirs }: Place, from: number, to: number, fresh: boolean): DltSaw {
+function destinationOf({ database }: Place): Destination {
+  return isRemote(database) ? postgres({ url: database }) : duckdb({ path: database });
+}
+
+function isRemote(database: string): boolean {
+  return database.startsWith("postgresql://");
+}
+
+function withDlt(
+  { database, theirs }: Place,
+  from: number,
+  to: number,
+  fresh: boolean,
+  ...flags: string[]
+): DltSaw {
   const script = join(import.meta.dirname, "step.py");
-  const words = [script, database, theirs, String(from), String(to), ...(fresh ? ["fresh"] : [])];
+  const words = [script, database, theirs, String(from), String(to), ...(fresh ? ["fresh"] : []), ...flags];
   const out = execFileSync(python!, words, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
   const saw = JSON.parse(out.trim().split("\n").at(-1)!) as DltSaw;
   assert.equal(saw.computed_hash, saw.stored_hash, "dlt computes the hash that is stored");
@@ -71,12 +88,8 @@ function ordersBetween(from: number, to: number): Record<string, unknown>[] {
   });
 }
 
-async function withOurs(
-  { database, ours }: Place,
-  from: number,
-  to: number,
-  fresh: boolean,
-): Promise<unknown> {
+async function withOurs(at: Place, from: number, to: number, fresh: boolean): Promise<unknown> {
+  const { ours } = at;
   if (fresh) rmSync(ours, { recursive: true, force: true });
   let before: unknown;
   const source = new Source({
@@ -91,18 +104,39 @@ async function withOurs(
       ),
     ],
   });
-  const pipeline = new Pipeline({
-    name: "shop_pipeline",
-    dataset: "shop_data",
-    destination: duckdb({ path: database }),
-    dir: ours,
-  });
-  const report = await pipeline.run(source);
-  assert.equal(report.status, "succeeded", JSON.stringify(report.error));
+  await runOurs(at, source);
   return before;
 }
 
+async function runOurs(at: Place, source: Source): Promise<void> {
+  const pipeline = new Pipeline({
+    name: "shop_pipeline",
+    dataset: "shop_data",
+    destination: destinationOf(at),
+    dir: at.ours,
+  });
+  const report = await pipeline.run(source);
+  assert.equal(report.status, "succeeded", JSON.stringify(report.error));
+}
+
+/** Events with one day in all, appended. */
+function eventsOfOneDay(from: number, to: number): Source {
+  const rows = Array.from({ length: to - from }, (_, i) => ({ id: from + i, day: 1 }));
+  const events = resource({ name: "events", incremental: incremental("day") }, [rows]);
+  return new Source({ name: "shop", resources: [events] });
+}
+
 async function query(database: string, sql: string): Promise<unknown[][]> {
+  if (isRemote(database)) {
+    const client = new pg.Client({ connectionString: database });
+    await client.connect();
+    try {
+      await client.query("set search_path to shop_data");
+      return (await client.query<unknown[]>({ text: sql, rowMode: "array" })).rows;
+    } finally {
+      await client.end();
+    }
+  }
   const instance = await DuckDBInstance.create(database, { access_mode: "READ_ONLY" });
   const connection = await instance.connect();
   try {
@@ -149,11 +183,11 @@ async function versions({ database }: Place): Promise<number> {
   );
 }
 
-const claims: [string, () => Promise<void>][] = [
+const claims: [string, (place: PlaceOf) => Promise<void>][] = [
   [
     "(a) dlt begins, we continue: state and schema restored, only new rows, no new schema version",
-    async () => {
-      const at = place("a");
+    async (place) => {
+      const at = await place("a");
       withDlt(at, 0, 100, true);
       const before = await versions(at);
       assert.equal(await withOurs(at, 50, 150, true), 99, "the cursor is where dlt left it");
@@ -163,8 +197,8 @@ const claims: [string, () => Promise<void>][] = [
   ],
   [
     "(b) we begin, dlt continues: sync restores, only new rows, children consistent",
-    async () => {
-      const at = place("b");
+    async (place) => {
+      const at = await place("b");
       await withOurs(at, 0, 100, true);
       const before = await versions(at);
       const saw = withDlt(at, 50, 150, true);
@@ -175,8 +209,8 @@ const claims: [string, () => Promise<void>][] = [
   ],
   [
     "(c) alternating five times, each side on a fresh machine every other time",
-    async () => {
-      const at = place("c");
+    async (place) => {
+      const at = await place("c");
       for (let turn = 0; turn < 5; turn++) {
         const fresh = turn % 2 === 0;
         const [from, to] = [turn * 40, turn * 80 + 80];
@@ -187,11 +221,60 @@ const claims: [string, () => Promise<void>][] = [
       assert.equal(await versions(at), 1, "one schema version in all");
     },
   ],
+  [
+    "(e) up to 1,000 rows at the last value of a cursor: dlt loads none of them twice, and we none of dlt's",
+    async (place) => {
+      const at = await place("e");
+      await runOurs(at, eventsOfOneDay(0, 1000));
+      withDlt(at, 0, 1100, true, "coarse");
+      assert.deepEqual(await eventCounts(at), [1100, 1100]);
+      await runOurs(at, eventsOfOneDay(0, 1200));
+      assert.deepEqual(await eventCounts(at), [1200, 1200]);
+    },
+  ],
+  [
+    "(f) above that dlt, which does not know our table, loads the boundary once more; we go on without a loss",
+    async (place) => {
+      const at = await place("f");
+      await runOurs(at, eventsOfOneDay(0, 1500));
+      const saw = withDlt(at, 0, 1600, true, "coarse");
+      assert.equal(saw.cursor_before, 1, "dlt reads our cursor");
+      assert.deepEqual(await eventCounts(at), [3100, 1600]);
+      await runOurs(at, eventsOfOneDay(0, 1700));
+      assert.deepEqual(await eventCounts(at), [3200, 1700]);
+      await runOurs(at, eventsOfOneDay(0, 1700));
+      assert.deepEqual(await eventCounts(at), [3200, 1700]);
+    },
+  ],
 ];
 
-for (const [claim, run] of claims) {
-  await run();
-  console.log(`ok  ${claim}`);
+async function eventCounts({ database }: Place): Promise<number[]> {
+  const [row] = await query(database, "select count(*), count(distinct id) from events");
+  return row!.map(Number);
 }
-console.log("ok  (d) dlt computed the stored hash of every schema and decoded every state");
-rmSync(folder, { recursive: true, force: true });
+
+async function holds(where: string, place: PlaceOf): Promise<void> {
+  for (const [claim, run] of claims) {
+    await run(place);
+    console.log(`ok  ${where} ${claim}`);
+  }
+}
+
+console.log(
+  execFileSync(python, ["-c", "import dlt; print('dlt', dlt.__version__)"], { encoding: "utf8" }).trim(),
+);
+const server = await startPostgres();
+try {
+  await holds("DuckDB", async (name) => ({
+    database: join(folder, `${name}.duckdb`),
+    ...foldersOf(`duckdb-${name}`),
+  }));
+  await holds("Postgres", async (name) => ({
+    database: await createDatabase(server.url, `interop_${name}`),
+    ...foldersOf(`postgres-${name}`),
+  }));
+  console.log("ok  (d) dlt computed the stored hash of every schema and decoded every state");
+} finally {
+  await server.stop();
+  rmSync(folder, { recursive: true, force: true });
+}

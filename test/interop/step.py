@@ -1,8 +1,10 @@
 """One step of the interop script on dlt's side: runs the source in the shop's shape, prints what dlt sees as JSON.
 
-usage: step.py DATABASE PIPELINES_DIR FROM TO [fresh]
+usage: step.py DATABASE PIPELINES_DIR FROM TO [fresh] [coarse]
+DATABASE is a DuckDB file or the URL of a Postgres database.
 Orders FROM..TO-1, each with items; merge on id, cursor on n. With `fresh` the working folder is deleted first, so that
-dlt has to restore state and schema from the destination.
+dlt has to restore state and schema from the destination. With `coarse` the resource is `events`, appended by a cursor
+that all its rows share.
 """
 
 import json
@@ -36,13 +38,18 @@ def main():
         seen.append(cursor.last_value)
         yield list(orders_between(int(first), int(last)))
 
+    @dlt.resource(name="events", write_disposition="append")
+    def events(cursor=dlt.sources.incremental("day")):
+        seen.append(cursor.last_value)
+        yield [{"id": n, "day": 1} for n in range(int(first), int(last))]
+
     @dlt.source(name="shop")
     def shop():
-        return orders
+        return events if "coarse" in flags else orders
 
-    pipeline = dlt.pipeline(
-        "shop_pipeline", destination=dlt.destinations.duckdb(database), dataset_name="shop_data", pipelines_dir=folder
-    )
+    remote = database.startswith("postgresql://")
+    destination = dlt.destinations.postgres(database) if remote else dlt.destinations.duckdb(database)
+    pipeline = dlt.pipeline("shop_pipeline", destination=destination, dataset_name="shop_data", pipelines_dir=folder)
     pipeline.sync_destination()
     restored = pipeline.state.get("_state_version")
     info = pipeline.run(shop())

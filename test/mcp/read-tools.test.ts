@@ -197,20 +197,20 @@ describe("get_schema", () => {
 
 describe("query_data", () => {
   it("answers rows inside a fence that no cell can close", async () => {
-    const { data } = await ask(server.client, "query_data", {
+    const answer = await ask(server.client, "query_data", {
       pipeline: "shop",
       sql: "select id, note from orders where id = $id",
       params: { id: 9999 },
     });
-    expect(data.rows).toEqual([[9999, HOSTILE]]);
-    const text = JSON.stringify(data);
-    const open = String(data.fence_open);
+    expect(answer.data.rows).toEqual([[9999, HOSTILE]]);
+    const text = JSON.stringify(answer);
+    const open = String(answer.fence_open);
     expect(open).toMatch(/^<untrusted-data-[0-9a-f]{16}>$/);
-    expect(data.fence_close).toBe(open.replace("<", "</"));
+    expect(answer.fence_close).toBe(open.replace("<", "</"));
     expect(text.indexOf(open)).toBeLessThan(text.indexOf(HOSTILE));
-    expect(text.lastIndexOf(String(data.fence_close))).toBeGreaterThan(text.indexOf(HOSTILE));
+    expect(text.lastIndexOf(String(answer.fence_close))).toBeGreaterThan(text.indexOf(HOSTILE));
     const again = await ask(server.client, "query_data", { pipeline: "shop", sql: "select 1" });
-    expect(again.data.fence_open).not.toBe(open);
+    expect(again.fence_open).not.toBe(open);
   });
 
   it("says when rows are cut, by the limit or by the size of a reply", async () => {

@@ -78,6 +78,7 @@ export interface GoldenCase {
   pipeline: { name: string; dataset: string };
   source_name: string;
   defect?: number;
+  naming?: string;
   real_ids?: string[];
   dlt_tables?: boolean;
   runs: GoldenRun[];
@@ -173,6 +174,7 @@ export async function runGolden(
     dataset: golden.pipeline.dataset,
     destination: place.destination,
     dir: place.dir,
+    naming: golden.naming,
     // what contracts discard would be a package of its own where dlt has none
     keepRejected: !DISCARDS_ALL.has(golden.file),
   });

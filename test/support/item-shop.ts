@@ -3,39 +3,52 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { DuckDBInstance } from "@duckdb/node-api";
-import { duckdb } from "../../src/engine/destinations/duckdb/duckdb.ts";
+import type { Destination } from "../../src/engine/destinations/destination.ts";
 import type { Row } from "../../src/engine/extract/page.ts";
 import { type ResourceHints, resource, Source } from "../../src/engine/extract/resource.ts";
 import { Pipeline } from "../../src/engine/pipeline.ts";
 import type { PipelineOptions, RunOptions } from "../../src/engine/pipeline-options.ts";
 import type { RunReport } from "../../src/engine/report.ts";
+import { type Cell, DUCKDB, type TestStore } from "./stores.ts";
 
-export type Cell = string | number | boolean | null;
+export interface ShopOptions {
+  readonly store?: TestStore;
+  readonly dataset?: string;
+  /** Of the DuckDB database. */
+  readonly file?: string;
+  readonly limits?: PipelineOptions["limits"];
+}
 
 export class Shop {
   readonly dir = mkdtempSync(join(tmpdir(), "loadwright-shop-"));
+  readonly store: TestStore;
   readonly dataset: string;
   readonly database: string;
+  readonly destination: Destination;
   private readonly limits: PipelineOptions["limits"];
 
-  constructor(options: { dataset?: string; file?: string; limits?: PipelineOptions["limits"] } = {}) {
+  constructor(options: ShopOptions = {}) {
+    this.store = options.store ?? DUCKDB;
     this.dataset = options.dataset ?? "data";
     this.database = join(this.dir, options.file ?? "shop.duckdb");
+    this.destination = this.store.destination(this.database);
     this.limits = options.limits;
   }
 
-  remove(): void {
+  async remove(): Promise<void> {
     rmSync(this.dir, { recursive: true, force: true });
+    await this.store.forget(this.dataset);
   }
 
-  pipeline(options: Partial<Parameters<typeof duckdb>[0]> = {}): Pipeline {
+  /** `options`: another working folder is another machine. */
+  pipeline(options: Partial<PipelineOptions> = {}): Pipeline {
     return new Pipeline({
       name: "shop",
       dataset: this.dataset,
-      destination: duckdb({ path: this.database, ...options }),
+      destination: this.destination,
       dir: join(this.dir, "work"),
       limits: this.limits,
+      ...options,
     });
   }
 
@@ -45,27 +58,13 @@ export class Shop {
   }
 
   /** Like `run`, and must succeed. */
-  async load(rows: readonly Row[], hints: ResourceHints = {}): Promise<RunReport> {
-    return succeeded(await this.run(rows, hints));
+  async load(rows: readonly Row[], hints: ResourceHints = {}, options: RunOptions = {}): Promise<RunReport> {
+    return succeeded(await this.run(rows, hints, options));
   }
 
   /** Runs statements as somebody else would: `{}` stands for the dataset. Answers with the last one's rows. */
-  async sql(...statements: string[]): Promise<Cell[][]> {
-    const instance = await DuckDBInstance.create(this.database);
-    const connection = await instance.connect();
-    try {
-      await connection.run("set timezone = 'UTC'");
-      const [catalog] = (await connection.runAndReadAll("select current_database()")).getRowsJson();
-      let rows: Cell[][] = [];
-      for (const statement of statements) {
-        const sql = statement.replaceAll("{}", `"${String(catalog![0])}"."${this.dataset}"`);
-        rows = (await connection.runAndReadAll(sql)).getRowsJS().map((row) => row.map(plain));
-      }
-      return rows;
-    } finally {
-      connection.closeSync();
-      instance.closeSync();
-    }
+  sql(...statements: string[]): Promise<Cell[][]> {
+    return this.store.sql(this.database, this.dataset, statements);
   }
 
   /** Types by column. */
@@ -75,13 +74,6 @@ export class Shop {
     );
     return Object.fromEntries(rows) as Record<string, string>;
   }
-}
-
-/** Integers as numbers: no test has larger ones. */
-function plain(value: unknown): Cell {
-  if (typeof value === "bigint") return Number(value);
-  if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") return value;
-  return value === null ? null : String(value);
 }
 
 export function sourceOf(rows: readonly Row[], hints: ResourceHints = {}): Source {

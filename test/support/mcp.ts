@@ -1,17 +1,24 @@
 /** A prepared workspace and the server on it, as a client sees it over stdio. */
 
+import { type ChildProcess, spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { DuckDBInstance } from "@duckdb/node-api";
-import { type CallToolResult, Client, type ClientOptions } from "@modelcontextprotocol/client";
-import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
+import {
+  type CallToolResult,
+  Client,
+  type ClientOptions,
+  StreamableHTTPClientTransport,
+} from "@modelcontextprotocol/client";
+import { getDefaultEnvironment, StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { plainJson } from "../../src/engine/interop/json.ts";
 import { encodeStateBlob, newState, type PipelineState } from "../../src/engine/interop/state.ts";
 import { PackageStore } from "../../src/engine/package/store.ts";
 import type { Manifest } from "../../src/engine/package/types.ts";
 import type { Table } from "../../src/engine/schema/types.ts";
 import { bumpSchema, newSchema, schemaToStored } from "../../src/engine/schema/version.ts";
+import { CATALOG } from "../../src/tools/catalog.ts";
+import { BIN } from "./cli.ts";
 import { makeWorkspace, type TestWorkspace } from "./workspace.ts";
 
 export const LOADED = "1700000000.1";
@@ -186,11 +193,10 @@ export async function addPending(
   });
 }
 
-const SERVER = fileURLToPath(new URL("../../src/tools/stdio.ts", import.meta.url));
-
 export interface Connected {
   readonly client: Client;
-  readonly transport: StdioClientTransport;
+  /** Of the server. */
+  readonly pid: number | null;
   /** What the server wrote to stderr so far. */
   stderr(): string;
   close(): Promise<void>;
@@ -201,10 +207,12 @@ export async function connect(
   flags: readonly string[] = [],
   options: ClientOptions = {},
   prepare: (client: Client) => void = () => {},
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<Connected> {
   const transport = new StdioClientTransport({
     command: process.execPath,
-    args: ["--disable-warning=ExperimentalWarning", SERVER, "--workspace", dir, ...flags],
+    args: [BIN, "mcp", "--workspace", dir, ...flags],
+    env: { ...getDefaultEnvironment(), ...environment },
     stderr: "pipe",
   });
   let stderr = "";
@@ -216,8 +224,74 @@ export async function connect(
   await client.connect(transport);
   // The client checks structured content against the output schemas that it has listed.
   await client.listTools();
-  return { client, transport, stderr: () => stderr, close: () => client.close() };
+  return { client, pid: transport.pid, stderr: () => stderr, close: () => client.close() };
 }
+
+export interface HttpServer {
+  readonly url: string;
+  readonly child: ChildProcess;
+  stderr(): string;
+  /** Asks it to end, and answers its exit code. */
+  stop(): Promise<number | null>;
+}
+
+/** The server over HTTP on a free port, as a program of its own. Rejects with its log when it does not start. */
+export async function startHttp(
+  dir: string,
+  flags: readonly string[] = [],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<HttpServer> {
+  const child = spawn(process.execPath, [BIN, "mcp", "--workspace", dir, "--http", "--port", "0", ...flags], {
+    env: { ...getDefaultEnvironment(), ...environment },
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+  let stderr = "";
+  const url = await new Promise<string>((resolve, reject) => {
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      stderr += text;
+      const ready = /"url":"([^"]+)"/.exec(stderr)?.[1];
+      if (ready !== undefined) resolve(ready);
+    });
+    void ended.then((code) => reject(new Error(`the server ended with ${code}: ${stderr}`)));
+  });
+  const stop = (): Promise<number | null> => {
+    child.kill("SIGTERM");
+    return ended;
+  };
+  return { url, child, stderr: () => stderr, stop };
+}
+
+/** Like `connect`, over HTTP: the same calls on the same workspace. */
+export async function connectHttp(
+  dir: string,
+  flags: readonly string[] = [],
+  options: ClientOptions = {},
+  prepare: (client: Client) => void = () => {},
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Connected> {
+  const server = await startHttp(dir, flags, environment);
+  const client = new Client({ name: "test", version: "1.0.0" }, options);
+  prepare(client);
+  const headers =
+    environment.MCP__TOKEN === undefined ? {} : { Authorization: `Bearer ${environment.MCP__TOKEN}` };
+  await client.connect(new StreamableHTTPClientTransport(new URL(server.url), { requestInit: { headers } }));
+  await client.listTools();
+  const close = async (): Promise<void> => {
+    await client.close();
+    await server.stop();
+  };
+  return { client, pid: server.child.pid ?? null, stderr: server.stderr, close };
+}
+
+/** Both ways to reach a server, for claims that hold on each. */
+export const TRANSPORTS = [
+  ["stdio", connect],
+  ["http", connectHttp],
+] as const;
+
+export const LEGACY: ClientOptions = { versionNegotiation: { mode: "legacy" } };
+export const MODERN: ClientOptions = { versionNegotiation: { mode: { pin: "2026-07-28" } } };
 
 export interface Answer {
   readonly summary: string;
@@ -225,6 +299,8 @@ export interface Answer {
   readonly truncated: boolean;
   readonly next_cursor?: string;
   readonly next_steps: { tool: string; arguments: Record<string, unknown>; why: string }[];
+  readonly fence_open?: string;
+  readonly fence_close?: string;
 }
 
 export interface Failure {
@@ -254,7 +330,20 @@ export async function ask(
   if (JSON.stringify(result.structuredContent) !== JSON.stringify(answer)) {
     throw new Error("text and structured content differ");
   }
+  for (const step of answer.next_steps) checkStep(name, step);
   return answer;
+}
+
+/** Every answer in every test is held to this: its next steps are calls that the named tools accept. */
+function checkStep(from: string, step: Answer["next_steps"][number]): void {
+  const tool = CATALOG.find((each) => each.name === step.tool);
+  if (tool === undefined) throw new Error(`${from} names a next step that is no tool: ${step.tool}`);
+  const parsed = tool.input.safeParse(step.arguments);
+  if (!parsed.success) {
+    throw new Error(
+      `${from} answers a next step that ${step.tool} refuses: ${JSON.stringify(step)} ${parsed.error}`,
+    );
+  }
 }
 
 /** The error of a tool that must fail. */

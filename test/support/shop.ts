@@ -1,11 +1,11 @@
-/** A pipeline into a DuckDB file of its own, for tests that look at what one or two runs leave behind. */
+/** A pipeline into a dataset of its own, for tests that look at what one or two runs leave behind. */
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { defaultContext } from "../../src/engine/context.ts";
 import {
-  duckdb,
+  type Destination,
   Pipeline,
   type PipelineOptions,
   type ResourceOptions,
@@ -16,14 +16,21 @@ import {
   Source,
   type SourceOptions,
 } from "../../src/engine/index.ts";
+import { DUCKDB, type TestStore } from "./stores.ts";
 
 export class Shop {
   readonly folder = mkdtempSync(join(tmpdir(), "loadwright-shop-"));
   readonly dataset = "shop_data";
-  readonly destination = duckdb({ path: join(this.folder, "shop.duckdb") });
+  readonly store: TestStore;
+  readonly destination: Destination;
   readonly options: Partial<PipelineOptions>;
 
-  constructor(options: Partial<PipelineOptions> = {}) {
+  constructor({
+    store = DUCKDB,
+    ...options
+  }: Partial<PipelineOptions> & { readonly store?: TestStore } = {}) {
+    this.store = store;
+    this.destination = store.destination(join(this.folder, "shop.duckdb"));
     this.options = options;
   }
 
@@ -62,12 +69,13 @@ export class Shop {
 
   async tables(): Promise<string[]> {
     const rows = await this.query(
-      `select table_name from duckdb_tables() where schema_name = '${this.dataset}' order by 1`,
+      `select table_name from information_schema.tables where table_schema = '${this.dataset}' order by table_name`,
     );
     return rows.map(([name]) => String(name)).filter((name) => !name.startsWith("_dlt"));
   }
 
-  remove(): void {
+  async remove(): Promise<void> {
     rmSync(this.folder, { recursive: true, force: true });
+    await this.store.forget(this.dataset);
   }
 }

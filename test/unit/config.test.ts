@@ -29,7 +29,15 @@ package_rows_max = 1000
       destination: "duckdb",
       config: { since: "2024-01-01", glob: "*.csv" },
       limits: { packageRowsMax: 1000 },
+      checks: {},
     });
+  });
+
+  it("takes the checks of a table, and refuses one that there is not with the nearest name", () => {
+    const text = '[pipelines.a]\nsource = "x"\n[pipelines.a.checks.orders]\n';
+    const { checks } = parseConfig(`${text}unique = [["id"]]\nrows_min = 1\n`).pipelines.get("a")!;
+    expect(checks).toEqual({ orders: { unique: [["id"]], rows_min: 1 } });
+    expect(refusal(`${text}row_min = 1\n`).message).toContain('Did you mean "rows_min"');
   });
 
   it("accepts an empty file", () => {

@@ -1,10 +1,12 @@
+import { Command } from "commander";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import type { Tool } from "../../src/tools/define-tool.ts";
 import { READS } from "../../src/tools/define-tool.ts";
-import { envelopeOf, offsetOf, TOKENS_MAX, tokensOf } from "../../src/tools/envelope.ts";
+import { envelopeOf, TOKENS_MAX, tokensOf } from "../../src/tools/envelope.ts";
 import { Gates } from "../../src/tools/gates.ts";
-import { parseServerFlags } from "../../src/tools/server-flags.ts";
+import { offsetOf, pageOf } from "../../src/tools/paging.ts";
+import { withServerFlags } from "../../src/tools/server-flags.ts";
 
 const tool: Tool = {
   name: "list_things",
@@ -12,7 +14,7 @@ const tool: Tool = {
   description: "",
   mode: "read",
   annotations: READS,
-  input: z.object({}),
+  input: z.looseObject({}),
   output: z.object({}),
   list: "things",
   run: () => Promise.reject(new Error("not called")),
@@ -76,6 +78,13 @@ describe("a cursor", () => {
     expect(offsetOf(tool.name, { pipeline: "shop", cursor, limit: 7, response_format: "detailed" })).toBe(2);
   });
 
+  it("goes on where a default was left out: the tool sees it filled in", () => {
+    const defaulting: Tool = { ...tool, input: z.looseObject({ deep: z.boolean().default(false) }) };
+    const result = { summary: "", data: { things: things(2, 1) }, page: { offset: 0, more: true } };
+    const { next_cursor } = envelopeOf(defaulting, { pipeline: "shop" }, result);
+    expect(offsetOf(tool.name, { pipeline: "shop", deep: false, cursor: next_cursor })).toBe(2);
+  });
+
   it("is refused with other arguments, for another tool, or when it is none", () => {
     for (const input of [
       { pipeline: "other", cursor },
@@ -87,6 +96,41 @@ describe("a cursor", () => {
     for (const bad of ["", "x", "W10", Buffer.from('["x",-1]').toString("base64url")]) {
       expect(() => offsetOf(tool.name, { pipeline: "shop", cursor: bad })).toThrow(/cursor/);
     }
+  });
+});
+
+describe("a cursor that names an entry", () => {
+  const ask = (names: string[], cursor?: string) => {
+    const input = { limit: 2, cursor };
+    const { shown, page } = pageOf("list_things", input, names, (name) => name);
+    return envelopeOf(tool, input, { summary: "", data: { things: shown }, page });
+  };
+
+  it("neither skips nor repeats when entries come in front or go behind", () => {
+    const first = ask(["e", "d", "c", "b", "a"]);
+    expect(first.data).toEqual({ things: ["e", "d"] });
+    const second = ask(["g", "f", "e", "d", "c", "b"], first.next_cursor);
+    expect(second.data).toEqual({ things: ["c", "b"] });
+    expect(second.truncated).toBe(false);
+  });
+
+  it("is refused when the entry is gone, instead of beginning anew", () => {
+    const first = ask(["c", "b", "a"]);
+    expect(() => ask(["c", "a"], first.next_cursor)).toThrow(/gone/);
+  });
+
+  it("goes on behind the last entry that fitted", () => {
+    const names = Array.from({ length: 400 }, (_, i) => `${String(i).padStart(4, "0")}${"x".repeat(200)}`);
+    const seen: string[] = [];
+    for (let cursor: string | undefined, first = true; first || cursor !== undefined; first = false) {
+      const input = { limit: 400, cursor };
+      const { shown, page } = pageOf("list_things", input, names, (name) => name.slice(0, 4));
+      const envelope = envelopeOf(tool, input, { summary: "", data: { things: shown }, page });
+      expect(tokensOf(envelope)).toBeLessThanOrEqual(TOKENS_MAX.concise);
+      seen.push(...(envelope.data as { things: string[] }).things);
+      cursor = envelope.next_cursor;
+    }
+    expect(seen).toEqual(names);
   });
 });
 
@@ -104,8 +148,13 @@ describe("what a server may do", () => {
   });
 
   it("is never guessed from a flag that is mistyped", () => {
-    expect(parseServerFlags(["--allow", "run,write", "--allow=destructive", "--require-human"])).toEqual({
-      workspace: undefined,
+    const parse = (argv: string[]) => {
+      const command = withServerFlags(new Command())
+        .exitOverride()
+        .configureOutput({ writeErr: () => {} });
+      return command.parse(argv, { from: "user" }).opts();
+    };
+    expect(parse(["--allow", "run,write", "--allow=destructive", "--require-human"])).toMatchObject({
       allow: ["run", "write", "destructive"],
       requireHuman: true,
     });
@@ -116,9 +165,12 @@ describe("what a server may do", () => {
       ["run"],
       ["--allow", ""],
       ["--allow"],
+      ["--port", "80x"],
+      ["--port", "70000"],
+      ["--require-human=no"],
     ]) {
-      expect(() => parseServerFlags(argv), argv.join(" ")).toThrow();
+      expect(() => parse(argv), argv.join(" ")).toThrow();
     }
-    expect(() => parseServerFlags(["--requirehuman"])).toThrow(/--require-human/);
+    expect(() => parse(["--requirehuman"])).toThrow(/--require-human/);
   });
 });

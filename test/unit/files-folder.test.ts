@@ -15,6 +15,7 @@ import {
 } from "../../src/sources/filesystem/filesystem.ts";
 import { listFiles } from "../../src/sources/filesystem/list.ts";
 import { readParquet } from "../../src/sources/filesystem/parquet.ts";
+import { LocalStore } from "../../src/sources/filesystem/store.ts";
 
 let folder: string;
 let warnings: string[];
@@ -50,9 +51,9 @@ const jsonOf = (page: JsonlPage) =>
     .filter((line) => line.trim() !== "")
     .map((line) => JSON.parse(line));
 /** Rows and `checkpoint`s as they come. */
-async function run(config: Omit<ReadFilesConfig, "path">, state: Record<string, unknown> = {}) {
+async function run(config: ReadFilesConfig, state: Record<string, unknown> = {}) {
   const found: unknown[] = [];
-  for await (const item of readFiles({ path: folder, ...config }, context(state))) {
+  for await (const item of readFiles(new LocalStore(folder), config, context(state))) {
     if (item instanceof JsonlPage) found.push(...jsonOf(item));
     else found.push(item === checkpoint ? "checkpoint" : item);
   }
@@ -91,7 +92,7 @@ test("the format is told by the name, compression put aside", () => {
     "json",
     "parquet",
   ]);
-  expect(() => formatOf("a.xlsx")).toThrow(expect.objectContaining({ code: "FILE_FORMAT" }));
+  expect(() => formatOf("a.xls")).toThrow(expect.objectContaining({ code: "FILE_FORMAT" }));
 });
 
 test("each file is read once, in order, with a checkpoint after it", async () => {
@@ -157,7 +158,7 @@ test("replace reads all files each time, without checkpoints, and forgets files 
 test("a file that changes while it is read is FILE_CHANGED and gets no entry", async () => {
   write("1.jsonl", '{"a":1}\n');
   const state: Record<string, unknown> = {};
-  const items = readFiles({ path: folder }, context(state));
+  const items = readFiles(new LocalStore(folder), {}, context(state));
   await items.next();
   appendFileSync(join(folder, "1.jsonl"), '{"a":2}\n');
   await expect(items.next()).rejects.toMatchObject({ code: "FILE_CHANGED", retry: "yes" });
@@ -168,7 +169,9 @@ test("a cancelled run stops between pages", async () => {
   write("1.jsonl", '{"a":1}\n');
   const controller = new AbortController();
   controller.abort();
-  await expect(readFiles({ path: folder }, context({}, controller.signal)).next()).rejects.toThrow("abort");
+  await expect(readFiles(new LocalStore(folder), {}, context({}, controller.signal)).next()).rejects.toThrow(
+    "abort",
+  );
 });
 
 test("a configuration describes resources, which take what they do not set from the source", async () => {
@@ -188,7 +191,7 @@ test("a configuration describes resources, which take what they do not set from 
         rest: { glob: "rest/*.csv" },
       },
     },
-    folder,
+    { workspaceDir: folder },
   );
   expect(resources.map(({ name, hints }) => [name, hints])).toEqual([
     ["orders", { table_name: "shop_orders", write_disposition: "merge", primary_key: "id" }],

@@ -6,9 +6,9 @@ import { expect, test } from "vitest";
 import type { JsonlPage } from "../../src/engine/extract/page.ts";
 import { localFile, memorySource } from "../../src/sources/filesystem/byte-source.ts";
 import { countLines, readText } from "../../src/sources/filesystem/decode.ts";
-import { withFileName } from "../../src/sources/filesystem/file-name.ts";
 import { readJson } from "../../src/sources/filesystem/json.ts";
 import { readJsonl } from "../../src/sources/filesystem/jsonl.ts";
+import { withFileName } from "../../src/sources/filesystem/row-fields.ts";
 
 const text = async (blocks: AsyncIterable<{ bytes: Uint8Array }>) => {
   const parts: Uint8Array[] = [];

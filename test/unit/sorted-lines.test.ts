@@ -37,7 +37,7 @@ it("for any sorted pages and any options", () => {
       const slots: [Record<string, unknown>, Record<string, unknown>] = [{}, {}];
       for (const pages of all) {
         const values = pages.flat().sort((a, b) => a - b);
-        const cursors = slots.map((slot) => new CursorRun(declared, "rows", slot, undefined)) as [
+        const cursors = slots.map((slot) => new CursorRun(declared, { resource: "rows", slot })) as [
           CursorRun,
           CursorRun,
         ];
@@ -69,12 +69,12 @@ it("for any sorted pages and any options", () => {
 });
 
 it("a page that begins before the end of the one before is refused, as row by row", () => {
-  const cursor = new CursorRun(incremental("at", { rowOrder: "asc" }), "rows", {}, undefined);
+  const cursor = new CursorRun(incremental("at", { rowOrder: "asc" }), { resource: "rows", slot: {} });
   sortedLines(Buffer.from('{"at":5}\n{"at":6}\n'), cursor);
   expect(() => sortedLines(Buffer.from('{"at":4}\n{"at":7}\n'), cursor)).toThrow(/CURSOR_ORDER|lies before/);
 });
 
 it("a line without a value makes each line be looked at", () => {
-  const cursor = new CursorRun(incremental("at", { rowOrder: "asc" }), "rows", {}, undefined);
+  const cursor = new CursorRun(incremental("at", { rowOrder: "asc" }), { resource: "rows", slot: {} });
   expect(sortedLines(Buffer.from('{"at":null}\n{"at":6}\n'), cursor)).toBeUndefined();
 });

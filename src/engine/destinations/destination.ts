@@ -5,6 +5,7 @@
  */
 
 import type { RunContext } from "../context.ts";
+import type { LoadPlan } from "../load/plan.ts";
 import type { JobFormat } from "../package/job-file.ts";
 import type { Schema } from "../schema/types.ts";
 
@@ -24,8 +25,15 @@ export interface Destination {
   readonly capabilities: Capabilities;
   /** For messages and traces; never a secret. */
   readonly displayName: string;
-  /** Opens for one dataset. The dataset need not exist. Errors: DESTINATION_LOCKED, DESTINATION_INVALID, … */
-  open(dataset: string, context: RunContext): Promise<DestinationSession>;
+  /**
+   * Opens for one dataset. The dataset need not exist. With `create: false` the database is not made either:
+   * one that is not there is a session without data. Errors: DESTINATION_LOCKED, DESTINATION_INVALID, …
+   */
+  open(
+    dataset: string,
+    context: RunContext,
+    options?: { readonly create?: boolean },
+  ): Promise<DestinationSession>;
 }
 
 export interface StoredStateRow {
@@ -124,6 +132,8 @@ export interface CommitReport {
   }[];
   /** Columns whose type was widened from `live` to `schema`, because a hint was changed. */
   readonly widened?: CommitReport["mismatched"];
+  /** Cells from which NUL characters were removed, because the destination cannot hold them. */
+  readonly nulsRemoved?: Readonly<Record<string, Readonly<Record<string, number>>>>;
 }
 
 /** Values as JSON has them: bigint, decimal and timestamp are text, so nothing is lost. */
@@ -143,7 +153,11 @@ export interface DestinationSession {
   readSchemaVersions(schemaName?: string): Promise<SchemaVersionRow[]>;
   /** Newest first. */
   readLoads(options: { schemaName?: string; limit: number; before?: string }): Promise<LoadRow[]>;
+  /** Boundary hashes of one cursor by chunk, base64; see schema/boundary-table.ts. None without the table. */
+  readBoundary(key: readonly string[]): Promise<{ readonly chunk: number; readonly hashes: string }[]>;
   catalogue(): Promise<LiveCatalogue>;
+  /** What committing would do, by reading only. */
+  planPackage(work: PackageToCommit): Promise<LoadPlan>;
   commitPackage(work: PackageToCommit): Promise<CommitReport>;
   /** Of destinations that can begin to load before a package is complete. */
   beginPackage?(start: PackageStart): PackageLoad;

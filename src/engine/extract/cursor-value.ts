@@ -179,3 +179,27 @@ function offsetMinutes(offset: string): number {
   const digits = offset.slice(1).replace(":", "");
   return sign * (Number(digits.slice(0, 2)) * 60 + Number(digits.slice(2, 4)));
 }
+
+/** The value as source code wants it: text for everything that is not a number. */
+export function publicValue(value: CursorValue): unknown {
+  if (value === null) return undefined;
+  return typeof value === "object" && "text" in value ? value.text : value;
+}
+
+/** A bound that came as text, in the type of a value it is to be compared with; as it is where it cannot be. */
+export function boundLike(bound: CursorValue, like: Exclude<CursorValue, null>): CursorValue {
+  if (typeof bound !== "string" || typeof like === "string") return bound;
+  const isNumber = like instanceof TypedValue ? like.kind === "decimal" : typeof like !== "boolean";
+  if (isNumber) {
+    const number = Number(bound);
+    if (bound.trim() === "" || !Number.isFinite(number)) return bound;
+    if (Number.isInteger(number) && !Number.isSafeInteger(number)) return BigInt(bound);
+    return number;
+  }
+  if (!(like instanceof TypedValue)) return bound;
+  const day = parseDateDays(bound);
+  if (like.kind === "date") return day === undefined ? bound : new TypedValue("date", formatDate(day));
+  if (like.kind !== "datetime") return bound;
+  const micros = day === undefined ? timestampMicros(bound) : day * DAY_SECONDS * 1_000_000;
+  return micros === undefined ? bound : new TypedValue("datetime", formatTimestamp(Number(micros)));
+}

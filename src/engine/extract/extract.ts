@@ -18,9 +18,10 @@ import type { NamingConvention } from "../schema/naming.ts";
 import { hasSeenData, isComplete, isNested } from "../schema/tables.ts";
 import { isWidening, typeChangeRefused } from "../schema/type-change.ts";
 import type { ContractMode, Schema, Table } from "../schema/types.ts";
+import { boundaryKey, type CursorName, type StoredBoundaries, writeBoundaryJob } from "./boundary-store.ts";
 import { underContract } from "./declare.ts";
 import { checkKeys, namesOf, tableFromHints } from "./hints.ts";
-import { CursorRun, type Incremental } from "./incremental.ts";
+import { type BoundaryChunks, CursorRun, type Incremental } from "./incremental.ts";
 import { countRows, JobWriter } from "./job-writer.ts";
 import { nestedTablesFromHints } from "./nested-hints.ts";
 import { checkpoint, JsonlPage, type Row, type Yielded } from "./page.ts";
@@ -50,6 +51,7 @@ export interface Extracted {
 }
 
 export interface ExtractWork {
+  readonly pipelineName: string;
   readonly source: Source;
   /** Only these; undefined: all. */
   readonly resources?: readonly string[];
@@ -63,6 +65,8 @@ export interface ExtractWork {
   readonly sync: boolean;
   /** Changed in place: cursors and resource state. */
   readonly state: PipelineState;
+  /** What is remembered of rows at the last value of cursors beside the state. */
+  readonly boundaries: StoredBoundaries;
   /** Begins a package; called once before the first row and after each seal. */
   readonly begin: () => Promise<ExtractTarget>;
   /** Seals the package that is open. Not called for the last one: its content is returned. */
@@ -95,7 +99,7 @@ function canSplit(resource: Resource): boolean {
 
 /** Rows come in the order in which the cursor moves, so that behind any page the cursor says what is there. */
 function goesOnFromCursor({ rowOrder, lastValueFunc }: Incremental): boolean {
-  return rowOrder === "asc" && lastValueFunc !== "min";
+  return rowOrder === "asc" && (lastValueFunc ?? "max") === "max";
 }
 
 /** The resource of a root together with the transformers that its rows feed. */
@@ -144,6 +148,7 @@ class Extraction {
   private readonly context: RunContext;
   private readonly running: Running[] = [];
   private writer: JobWriter | undefined;
+  private jobsDir = "";
   private rows = 0;
   private bytes = 0;
   private openedAt = 0;
@@ -171,7 +176,12 @@ class Extraction {
       await this.open();
       await this.runGroups(groups.filter((group) => group.splits));
       await this.runGroups(groups.filter((group) => !group.splits));
-      return await this.close();
+      const extracted = await this.close();
+      for (const { resource, cursor, loads } of this.running) {
+        const coarse = loads ? cursor?.coarseness : undefined;
+        if (coarse) this.work.warn(`Resource ${resource.name}: ${coarse}`);
+      }
+      return extracted;
     } catch (error) {
       await this.writer?.abort();
       throw error;
@@ -256,7 +266,14 @@ class Extraction {
         slot = own.incremental as Record<string, unknown>;
       }
       cursorBefore = (slot[declared.cursorPath] as { last_value?: unknown } | undefined)?.last_value ?? null;
-      cursor = new CursorRun(declared, resource.name, slot, hints.primaryKey);
+      cursor = new CursorRun(declared, {
+        resource: resource.name,
+        slot,
+        primaryKey: hints.primaryKey,
+        mergesByKey:
+          dispositionOf(hints.writeDisposition) === "merge" && namesOf(hints.primaryKey).length > 0,
+        stored: this.work.boundaries.get(boundaryKey({ resource: resource.name, path: declared.cursorPath })),
+      });
     }
     const { signal, log } = this.context;
     const ended = new Map<string, number>();
@@ -343,6 +360,7 @@ class Extraction {
   private async open(): Promise<void> {
     const target = await this.work.begin();
     this.writer = new JobWriter(target.jobsDir, this.context.limits.jobBytesMax, this.work.sync);
+    this.jobsDir = target.jobsDir;
     this.rows = 0;
     this.bytes = 0;
     this.openedAt = this.context.now();
@@ -353,8 +371,13 @@ class Extraction {
   }
 
   private async close(): Promise<Extracted> {
-    for (const running of this.running) running.cursor?.settle();
-    const jobs = await this.writer!.finish();
+    const boundaries: { name: CursorName; chunks: BoundaryChunks }[] = [];
+    for (const { resource, cursor } of this.running) {
+      const chunks = cursor?.settle();
+      if (cursor && chunks) boundaries.push({ name: this.cursorName(resource, cursor), chunks });
+    }
+    const boundaryJob = await writeBoundaryJob(this.jobsDir, boundaries);
+    const jobs = [...(await this.writer!.finish()), ...(boundaryJob ? [boundaryJob] : [])];
     this.report(true);
     const discarded = Object.fromEntries(this.discarded);
     this.discarded.clear();
@@ -364,6 +387,11 @@ class Extraction {
       discarded,
       resources: this.running.filter((running) => running.loads).map((running) => this.inPackage(running)),
     };
+  }
+
+  private cursorName(resource: Resource, { path }: CursorRun): CursorName {
+    const { pipelineName, source } = this.work;
+    return { pipeline: pipelineName, source: source.name, resource: resource.name, path };
   }
 
   private inPackage(running: Running): ResourceInPackage {

@@ -2,15 +2,21 @@
  * The incremental cursor (dlt/extract/incremental): which rows of this run are new, and where the next run
  * starts. One hash per row at most, and only for rows at a boundary: linear in rows whatever their values.
  *
+ * The hashes are in the state, as dlt's `unique_hashes`, while there are at most 1,000 of them. Beyond that they
+ * travel in the package to a table of ours (schema/boundary-table.ts), and the state says which must be there.
+ *
  * State, per resource under `incremental.<cursor path>`: initial_value, last_value (the farthest value seen),
  * unique_hashes (of the rows that have it), start_value (last_value of the run before).
  */
 
 import { EngineError } from "../errors.ts";
-import { digest128 } from "../interop/hash.ts";
+import { shake128 } from "../interop/hash.ts";
 import { plainJson, TypedValue } from "../interop/json.ts";
+import { NestedIdHasher } from "../interop/keccak.ts";
 import { timestampMicros } from "../schema/values.ts";
-import { applyLag, type CursorValue, compareCursorValues, storable } from "./cursor-value.ts";
+import { BoundaryHashes } from "./boundary-hashes.ts";
+import { type CursorOrder, cursorOrder } from "./cursor-order.ts";
+import { applyLag, boundLike, type CursorValue, publicValue, storable } from "./cursor-value.ts";
 import { type CompiledPath, compilePath, findFirst } from "./json-path.ts";
 import type { CursorView } from "./resource-context.ts";
 
@@ -19,8 +25,12 @@ export interface IncrementalOptions {
   readonly initialValue?: unknown;
   /** Loads a window up to here, without touching the stored cursor. */
   readonly endValue?: unknown;
-  /** `max` (default): the cursor goes up; `min`: it goes down. */
-  readonly lastValueFunc?: "max" | "min";
+  /**
+   * `max` (default): the cursor goes up; `min`: it goes down. A function gets a row's value and, unless it is
+   * the first, the last value, and answers the new last value: the row is new when that differs from the old
+   * one. Dates reach it as ISO text, and what it answers must be JSON.
+   */
+  readonly lastValueFunc?: "max" | "min" | LastValueFunction;
   /** What identifies a row at the boundary; default the resource's primary key, else the whole row. `[]`: no dedup. */
   readonly primaryKey?: string | readonly string[];
   /** Set when the source returns rows in cursor order: packages can then be committed one by one, and reading stops early. */
@@ -31,32 +41,77 @@ export interface IncrementalOptions {
   /** Read again this far behind the cursor: seconds for date-times, days for dates, else a number. */
   readonly lag?: number;
   readonly onCursorValueMissing?: "raise" | "include" | "exclude";
+  /** True: the run's `interval`, which a scheduler gives, sets the bounds; within those that are declared. */
+  readonly allowExternalSchedulers?: boolean;
 }
+
+export type LastValueFunction = (values: readonly [value: unknown, last?: unknown]) => unknown;
 
 /** A declared incremental: `incremental("updated_at", { initialValue: "2024-01-01" })`. */
 export interface Incremental extends IncrementalOptions {
   /** A field's name, or a JSONPath such as `$.meta.updated_at`. Names as in the source. */
   readonly cursorPath: string;
+  /** Set by the engine: the bounds are texts of a command line, to be read as the type of `like`, or of the first row. */
+  readonly textBounds?: { readonly like: unknown; readonly refuseEmpty: boolean };
 }
 
 export function incremental(cursorPath: string, options: IncrementalOptions = {}): Incremental {
   return { ...options, cursorPath };
 }
 
-/** What is stored; keys as dlt's. */
+/** What is stored; keys as dlt's, but for ours. */
 export interface CursorState {
   initial_value: unknown;
   last_value: unknown;
   unique_hashes: string[];
   start_value: unknown;
+  /** Present when the rows at the last value are too many for `unique_hashes`; see schema/boundary-table.ts. */
+  loadwright_boundary?: BoundaryMark;
+}
+
+/** Says which hashes the destination must hold. dlt keeps this key, and moves on without it. */
+export interface BoundaryMark {
+  readonly rows: number;
+  readonly chunks: number;
+  /** Of each hash. */
+  readonly bytes: number;
+  /** See BoundaryHashes.digest. */
+  readonly digest: string;
+  /** The value that the rows have: when dlt has moved the cursor on, these hashes are no concern any more. */
+  readonly last_value: unknown;
+}
+
+/** Hashes to store with the package, each entry one chunk; the first chunk replaces what was there. */
+export interface BoundaryChunks {
+  readonly first: number;
+  readonly chunks: readonly Uint8Array[];
+}
+
+/** What a run of a cursor is given besides its declaration. */
+export interface CursorContext {
+  readonly resource: string;
+  /** The `incremental` object of the resource's state; untouched when an end value is given. */
+  readonly slot: Record<string, unknown>;
+  readonly primaryKey?: string | readonly string[] | undefined;
+  /** True when reading rows at the boundary again changes nothing: they replace themselves. */
+  readonly mergesByKey?: boolean;
+  /** What the destination holds for the state's mark, if it has one. */
+  readonly stored?: BoundaryHashes | undefined;
 }
 
 /** Bytes of a boundary hash; until dlt 1.28 they were 15, which are still recognised. */
 const HASH_BYTES = 9;
 const LEGACY_HASH_BYTES = 15;
 const LEGACY_HASH_LENGTH = 20;
+/** Up to so many hashes are kept in the state, in dlt's form: about 13 KB of its blob. */
+export const STATE_HASHES_MAX = 1000;
+/** Hashes of a chunk: 384 KiB as base64. */
+const CHUNK_HASHES = 32_768;
 /** Rows at the boundary that are kept as they are; beyond it they are hashed at once. */
 const ROWS_KEPT_MAX = 1000;
+/** Rows that share a cursor value from which on a person is told. */
+const COARSE_ROWS = 100;
+const VERY_COARSE_ROWS = 1000;
 
 export type Admitted = "yes" | "no" | "stop";
 
@@ -67,33 +122,44 @@ export class CursorRun {
   private readonly declared: Incremental;
   private readonly compiled: CompiledPath;
   private readonly state: CursorState;
-  private readonly sign: 1 | -1;
-  private readonly startValue: CursorValue;
+  private readonly order: CursorOrder;
+  private startValue: CursorValue;
+  private endValue: CursorValue;
   private readonly previousLast: unknown;
-  private readonly startHashes: ReadonlySet<string>;
   private readonly dedup: boolean;
   private readonly key: string | readonly string[] | undefined;
   private readonly resource: string;
+  /** Hashes of the rows that earlier runs have loaded at the start value: the first `startCount`. */
+  private readonly startHashes: BoundaryHashes;
+  private readonly startCount: number;
   private last: CursorValue;
-  private hashBytes: number;
   private boundaryRows: unknown[] = [];
-  private boundaryHashes: Set<string>;
+  /** Hashes of the rows at `last`; the same object as `startHashes` until the cursor moves. */
+  private boundary: BoundaryHashes;
+  /** How much of `boundary` the destination has, or will have with the package that is being extracted. */
+  private saved: { readonly hashes: number; readonly chunks: number };
+  private rowsAtLast: number;
+  private rowsAtOneValue = 0;
+  private readonly hashed = new Uint8Array(HASH_BYTES);
+  private lazyHasher: NestedIdHasher | undefined;
   private dirty = false;
   private gotRows = false;
+  private adapted = false;
 
-  /** `slot` is the `incremental` object of the resource's state; untouched when an end value is given. */
-  constructor(
-    declared: Incremental,
-    resource: string,
-    slot: Record<string, unknown>,
-    resourceKey: string | readonly string[] | undefined,
-  ) {
+  constructor(declared: Incremental, given: CursorContext) {
+    const { resource, slot } = given;
     this.declared = declared;
     this.resource = resource;
     this.path = declared.cursorPath;
     this.compiled = compilePath(declared.cursorPath);
-    this.sign = declared.lastValueFunc === "min" ? -1 : 1;
-    const initial = storable(declared.initialValue);
+    this.order = cursorOrder(declared.lastValueFunc);
+    if (typeof declared.lastValueFunc === "function" && declared.lag) {
+      throw new EngineError("SOURCE_INVALID", `Resource ${resource}: a lag needs a cursor with max or min.`, {
+        hint: "Take the lag away, or subtract it in the function.",
+        details: { resource, cursor: this.path },
+      });
+    }
+    const initial = this.order.form(declared.initialValue);
     const fresh: CursorState = {
       initial_value: initial,
       last_value: initial,
@@ -108,42 +174,106 @@ export class CursorRun {
     }
     const stored = this.state.last_value ?? null;
     this.previousLast = stored;
-    this.startValue = this.lagged(stored as CursorValue);
+    this.startValue = this.lagged(this.order.form(stored));
+    this.endValue = this.order.form(declared.endValue);
+    if (declared.textBounds !== undefined) this.adaptBounds(this.order.form(declared.textBounds.like));
     this.last = this.startValue;
-    const hashes = this.state.unique_hashes ?? [];
-    this.startHashes = new Set(hashes);
-    this.boundaryHashes = new Set(hashes);
-    this.hashBytes = hashes.some((hash) => hash.length === LEGACY_HASH_LENGTH)
-      ? LEGACY_HASH_BYTES
-      : HASH_BYTES;
-    this.key = declared.primaryKey ?? resourceKey;
+    this.checkWindow();
+    this.key = declared.primaryKey ?? given.primaryKey;
     this.dedup = !(
       declared.rangeStart === "open" ||
       declared.endValue !== undefined ||
       (declared.lag !== undefined && declared.lag !== 0) ||
       declared.primaryKey?.length === 0
     );
+    const known = this.knownHashes(given);
+    this.startHashes = known.hashes;
+    this.boundary = known.hashes;
+    this.startCount = known.hashes.count;
+    this.saved = known.saved;
+    this.rowsAtLast = this.startCount;
     this.view = Object.freeze({
       path: this.path,
       lastValue: publicValue(this.startValue),
       startValue: publicValue(this.startValue),
-      endValue: declared.endValue,
+      endValue: declared.endValue === undefined ? undefined : publicValue(this.endValue),
       initialValue: declared.initialValue,
     });
+  }
+
+  /** What earlier runs remembered of the rows at the last value: in the state, at the destination, or both. */
+  private knownHashes({ stored, mergesByKey }: CursorContext): {
+    hashes: BoundaryHashes;
+    saved: { hashes: number; chunks: number };
+  } {
+    const nothing = { hashes: 0, chunks: 0 };
+    const inState = this.state.unique_hashes ?? [];
+    const legacy = inState.some((hash) => hash.length === LEGACY_HASH_LENGTH);
+    let hashes = new BoundaryHashes(legacy ? LEGACY_HASH_BYTES : HASH_BYTES);
+    let saved = nothing;
+    const mark = this.state.loadwright_boundary;
+    if (
+      mark &&
+      this.dedup &&
+      this.order.same(this.order.form(mark.last_value), this.order.form(this.previousLast))
+    ) {
+      if (stored && stored.count === mark.rows && stored.digest() === mark.digest) {
+        hashes = stored;
+        saved = { hashes: stored.count, chunks: mark.chunks };
+      } else if (!mergesByKey) {
+        throw new EngineError(
+          "CURSOR_BOUNDARY_MISSING",
+          `Resource ${this.resource}: the state remembers ${mark.rows} rows at the last value of the cursor ${this.path}, but the destination's table _loadwright_boundary has ${stored?.count ?? 0} of them.`,
+          {
+            details: {
+              resource: this.resource,
+              cursor: this.path,
+              rows: mark.rows,
+              found: stored?.count ?? 0,
+            },
+          },
+        );
+      }
+    }
+    for (const text of inState) hashes.add(Buffer.from(text, "base64"));
+    return { hashes, saved };
   }
 
   private lagged(value: CursorValue): CursorValue {
     const { lag, endValue } = this.declared;
     if (!lag || value === null || endValue !== undefined) return value;
-    const moved = applyLag(value, lag * this.sign, this.resource, this.path);
+    const moved = applyLag(value, lag * this.order.sign, this.resource, this.path);
     const initial = storable(this.declared.initialValue);
     if (initial !== null && this.compare(moved, initial, "initialValue") < 0) return initial;
     return moved;
   }
 
+  /** Bounds that came as text, from a command line, get the type that the cursor's values have. */
+  private adaptBounds(like: CursorValue): void {
+    if (like === null) return;
+    this.startValue = boundLike(this.startValue, like);
+    this.endValue = boundLike(this.endValue, like);
+    this.adapted = true;
+  }
+
+  private checkWindow(): void {
+    const { startValue, endValue } = this;
+    if (!this.declared.textBounds?.refuseEmpty || startValue === null || endValue === null) return;
+    if (this.compare(startValue, endValue, "endValue") > 0) {
+      throw new EngineError(
+        "CONFIG_INVALID",
+        `Resource ${this.resource}: the window of the cursor ${this.path} ends before it begins.`,
+        {
+          hint: "Give the bounds in the order in which the cursor goes.",
+          details: { resource: this.resource, cursor: this.path },
+        },
+      );
+    }
+  }
+
   /** Below zero: `a` lies before `b` in the cursor's direction. */
   private compare(a: CursorValue, b: CursorValue, what: string): number {
-    const order = compareCursorValues(a, b);
+    const order = this.order.compare(a, b);
     if (order === undefined) {
       throw new EngineError(
         "CURSOR_TYPE",
@@ -158,17 +288,19 @@ export class CursorRun {
         },
       );
     }
-    return order * this.sign;
+    return order;
   }
 
   /** Rows come in the cursor's order, so that only those at the ends of a page have to be looked at. */
   get sorted(): boolean {
-    return this.declared.rowOrder === "asc" && this.sign > 0;
+    const { rowOrder, lastValueFunc, textBounds } = this.declared;
+    if (textBounds !== undefined && !this.adapted) return false;
+    return rowOrder === "asc" && (lastValueFunc ?? "max") === "max";
   }
 
   /** The value that a row has at the cursor. */
   valueIn(row: unknown): CursorValue {
-    return storable(findFirst(this.compiled, row));
+    return this.order.form(findFirst(this.compiled, row));
   }
 
   /** Does `value` lie behind `other`? A cursor that starts nowhere lies before everything. */
@@ -183,14 +315,13 @@ export class CursorRun {
 
   /** Is the value within this run's end, if it has one? */
   isBeforeEnd(value: CursorValue): boolean {
-    const { endValue } = this.declared;
-    return endValue === undefined || this.compare(value, storable(endValue), "endValue") < 0;
+    return this.endValue === null || this.compare(value, this.endValue, "endValue") < 0;
   }
 
   /** Is this row to be loaded? `stop`: neither it nor, by the declared order, any later one. */
   admit(row: unknown): Admitted {
     const { declared } = this;
-    const value = storable(findFirst(this.compiled, row));
+    const value = this.order.form(findFirst(this.compiled, row));
     if (value === null) {
       if (declared.onCursorValueMissing === "include") return "yes";
       if (declared.onCursorValueMissing === "exclude") return "no";
@@ -200,8 +331,13 @@ export class CursorRun {
         { details: { resource: this.resource, cursor: this.path } },
       );
     }
+    if (declared.textBounds !== undefined && !this.adapted) {
+      this.adaptBounds(value);
+      this.last = this.startValue;
+      this.checkWindow();
+    }
     if (declared.endValue !== undefined) {
-      const order = this.compare(value, storable(declared.endValue), "endValue");
+      const order = this.compare(value, this.endValue, "endValue");
       if (order > 0 || (order === 0 && declared.rangeEnd !== "closed")) {
         return declared.rowOrder === "asc" ? "stop" : "no";
       }
@@ -211,12 +347,14 @@ export class CursorRun {
         ? 1
         : this.compare(value, this.last, "the value stored by earlier runs or initialValue");
     if (beyond > 0) {
-      this.last = value;
+      this.last = this.order.advance(value, this.last);
       this.dirty = true;
+      this.rowsAtOneValue = Math.max(this.rowsAtOneValue, this.rowsAtLast);
+      this.rowsAtLast = 1;
       if (this.dedup) {
         this.boundaryRows = [row];
-        this.boundaryHashes = new Set();
-        this.hashBytes = HASH_BYTES;
+        if (this.boundary.count > 0) this.boundary = new BoundaryHashes(HASH_BYTES);
+        this.saved = { hashes: 0, chunks: 0 };
       }
       return "yes";
     }
@@ -225,15 +363,24 @@ export class CursorRun {
     if (fromStart < 0) return declared.rowOrder === "desc" ? "stop" : "no";
     if (fromStart === 0) {
       if (declared.rangeStart === "open") return declared.rowOrder === "desc" ? "stop" : "no";
-      if (this.dedup && this.startHashes.size > 0) {
-        const legacy = this.startHashes.values().next().value!.length === LEGACY_HASH_LENGTH;
-        if (this.startHashes.has(this.hash(row, legacy ? LEGACY_HASH_BYTES : HASH_BYTES))) return "no";
+      if (this.dedup && this.startCount > 0) {
+        const hash = this.hash(row, this.startHashes.width);
+        const place = this.startHashes.indexOf(hash);
+        if (place >= 0 && place < this.startCount) return "no";
+        if (beyond === 0 && this.boundary === this.startHashes) {
+          this.startHashes.add(hash);
+          this.rowsAtLast++;
+          return "yes";
+        }
       }
     }
-    if (beyond < 0 && declared.rowOrder === "asc" && this.sign > 0) throw this.outOfOrder();
-    if (beyond === 0 && this.dedup) {
-      this.boundaryRows.push(row);
-      if (this.boundaryRows.length >= ROWS_KEPT_MAX) this.hashBoundary();
+    if (beyond < 0 && declared.rowOrder === "asc" && this.order.sign > 0) throw this.outOfOrder();
+    if (beyond === 0) {
+      this.rowsAtLast++;
+      if (this.dedup) {
+        this.boundaryRows.push(row);
+        if (this.boundaryRows.length >= ROWS_KEPT_MAX) this.hashBoundary();
+      }
     }
     return "yes";
   }
@@ -252,37 +399,101 @@ export class CursorRun {
     this.gotRows ||= admitted;
   }
 
-  /** Writes the cursor into the state; call before the state is stored. */
-  settle(): void {
-    if (!this.dirty) return;
+  /** Writes the cursor into the state; call before the state is stored. Answers what has to be stored beside it. */
+  settle(): BoundaryChunks | undefined {
+    if (!this.dirty) return undefined;
     this.hashBoundary();
     // with a lag the cursor may have stayed behind what is stored: it never goes back
-    const stored = this.previousLast as CursorValue;
-    const last =
-      stored !== null && this.last !== null && this.compare(stored, this.last, "") > 0 ? stored : this.last;
+    const stored = this.order.form(this.previousLast);
+    const behind =
+      this.declared.lag && stored !== null && this.last !== null && this.compare(stored, this.last, "") > 0;
+    const last = behind ? stored : this.last;
     this.state.last_value = last;
     if (this.gotRows) this.state.start_value = this.previousLast;
-    this.state.unique_hashes = this.dedup ? [...this.boundaryHashes] : [];
+    return this.settleBoundary();
   }
 
-  /** Rows that share the last value, for the warning about coarse cursors. */
-  get boundaryCount(): number {
-    return this.boundaryHashes.size + this.boundaryRows.length;
+  private settleBoundary(): BoundaryChunks | undefined {
+    const { state, boundary } = this;
+    const had = state.loadwright_boundary !== undefined;
+    if (!this.dedup || boundary.count <= STATE_HASHES_MAX) {
+      state.unique_hashes = this.dedup ? boundary.texts() : [];
+      delete state.loadwright_boundary;
+      this.saved = { hashes: 0, chunks: 0 };
+      return had && this.declared.endValue === undefined
+        ? { first: 0, chunks: [new Uint8Array(0)] }
+        : undefined;
+    }
+    const first = this.saved.chunks;
+    const chunks: Uint8Array[] = [];
+    for (let from = this.saved.hashes; from < boundary.count; from += CHUNK_HASHES) {
+      chunks.push(boundary.packed(from, Math.min(from + CHUNK_HASHES, boundary.count)));
+    }
+    this.saved = { hashes: boundary.count, chunks: first + chunks.length };
+    state.unique_hashes = [];
+    state.loadwright_boundary = {
+      rows: boundary.count,
+      chunks: this.saved.chunks,
+      bytes: boundary.width,
+      digest: boundary.digest(),
+      last_value: state.last_value,
+    };
+    return chunks.length > 0 ? { first, chunks } : undefined;
+  }
+
+  /** A warning when many rows share one value of the cursor: what that costs, and what to do instead. */
+  get coarseness(): string | undefined {
+    if (!this.dedup) return undefined;
+    const rows = Math.max(this.rowsAtOneValue, this.rowsAtLast);
+    if (rows <= COARSE_ROWS) return undefined;
+    const shared = `${rows} rows share one value of the cursor ${this.path}.`;
+    const cure =
+      "Take a finer cursor if there is one; for files, file-level state (yield `checkpoint` behind each file and keep its name in the resource's state) is the alternative.";
+    return rows <= VERY_COARSE_ROWS
+      ? `${shared} The next run reads them all again to tell new ones from known ones. ${cure}`
+      : `${shared} The next run reads them all again, and what tells them apart is kept in the table _loadwright_boundary instead of the state. ${cure}`;
+  }
+
+  private get hasher(): NestedIdHasher {
+    this.lazyHasher ??= new NestedIdHasher(ROWS_KEPT_MAX);
+    return this.lazyHasher;
   }
 
   private hashBoundary(): void {
-    for (const row of this.boundaryRows) this.boundaryHashes.add(this.hash(row, this.hashBytes));
+    const { boundary } = this;
+    if (boundary.width === HASH_BYTES) {
+      const { hasher, hashed } = this;
+      for (const row of this.boundaryRows) hasher.addText(this.hashedText(row, HASH_BYTES));
+      hasher.run();
+      for (let i = 0; i < this.boundaryRows.length; i++) {
+        hasher.digest72(i, hashed);
+        boundary.add(hashed);
+      }
+    } else {
+      for (const row of this.boundaryRows) boundary.add(this.hash(row, boundary.width));
+    }
     this.boundaryRows = [];
   }
 
-  private hash(row: unknown, bytes: number): string {
+  /** The hash of one row; for nine bytes the answer is overwritten by the next call. */
+  private hash(row: unknown, bytes: number): Uint8Array {
+    const text = this.hashedText(row, bytes);
+    if (bytes !== HASH_BYTES) return shake128(text, bytes);
+    const { hasher, hashed } = this;
+    hasher.addText(text);
+    hasher.run();
+    hasher.digest72(0, hashed);
+    return hashed;
+  }
+
+  private hashedText(row: unknown, bytes: number): string {
     const { key } = this;
     let hashed: unknown = row;
     if (typeof key === "string") hashed = this.keyValue(row, key);
     else if (key !== undefined) hashed = key.map((field) => this.keyValue(row, field));
     // one instant in different zones is one value; dlt 1.28 and older hashed the text
     if (bytes === HASH_BYTES) hashed = instantsAsNumbers(hashed);
-    return digest128(plainJson(hashed, { sortKeys: true }), bytes);
+    return plainJson(hashed, { sortKeys: true });
   }
 
   private keyValue(row: unknown, field: string): unknown {
@@ -313,10 +524,4 @@ function kindName(value: CursorValue): string {
   if (typeof value === "string") return "text";
   if (typeof value === "object" && "kind" in value) return value.kind;
   return "a number";
-}
-
-/** The value as source code wants it: text for everything that is not a number. */
-function publicValue(value: CursorValue): unknown {
-  if (value === null) return undefined;
-  return typeof value === "object" && "text" in value ? value.text : value;
 }

@@ -7,9 +7,12 @@
  * is never kept waiting by a reader. The process gets no environment, hence no secrets either.
  */
 
-import { spawn } from "node:child_process";
+import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import { getCompileCacheDir } from "node:module";
+import type { Socket } from "node:net";
 import { basename, dirname } from "node:path";
+import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { EngineError, ERRORS, type ErrorCode, type ErrorEnvelope } from "../errors.ts";
 import type { QueryAnswer, QueryParameters, QueryRequest, ReadOnlyResult } from "./query-protocol.ts";
@@ -78,7 +81,57 @@ function childFile(): string {
 /** Windows starts no process without these; nothing else of the environment is handed on. */
 function childEnvironment(): NodeJS.ProcessEnv {
   const { SystemRoot, TEMP } = process.env;
-  return { TZ: "UTC", NODE_NO_WARNINGS: "1", ...(SystemRoot ? { SystemRoot, TEMP } : {}) };
+  const cache = getCompileCacheDir();
+  return {
+    TZ: "UTC",
+    NODE_NO_WARNINGS: "1",
+    ...(cache === undefined ? {} : { NODE_COMPILE_CACHE: cache }),
+    ...(SystemRoot ? { SystemRoot, TEMP } : {}),
+  };
+}
+
+type QueryChild = ChildProcessByStdio<Writable, Readable, null>;
+
+function startChild(): QueryChild {
+  return spawn(process.execPath, [childFile()], {
+    env: childEnvironment(),
+    stdio: ["pipe", "pipe", "ignore"],
+    windowsHide: true,
+  });
+}
+
+let keepReady = false;
+let ready: QueryChild | undefined;
+
+/**
+ * For a process that answers many queries: one child is started ahead and waits for its request, so that a
+ * query does not wait for the start. Each child still answers one query. It ends with this process, whose
+ * end closes its stdin, and does not keep it from ending.
+ */
+export function keepQueryProcessReady(): void {
+  keepReady = true;
+  startAhead();
+}
+
+function startAhead(): void {
+  const child = startChild();
+  child.unref();
+  for (const stream of [child.stdin, child.stdout]) (stream as Socket).unref();
+  const forget = (): void => {
+    if (ready === child) ready = undefined;
+  };
+  child.once("error", forget).once("exit", forget);
+  child.stdin.on("error", () => {});
+  ready = child;
+}
+
+function takeChild(): QueryChild {
+  const child = ready ?? startChild();
+  ready = undefined;
+  child.ref();
+  for (const stream of [child.stdin, child.stdout]) (stream as Socket).ref();
+  if (keepReady) startAhead();
+  return child;
 }
 
 function askChild(request: QueryRequest, signal: AbortSignal | undefined): Promise<QueryAnswer> {
@@ -87,11 +140,7 @@ function askChild(request: QueryRequest, signal: AbortSignal | undefined): Promi
     reject(new EngineError("CANCELLED", "The query was cancelled."));
     return promise;
   }
-  const child = spawn(process.execPath, [childFile()], {
-    env: childEnvironment(),
-    stdio: ["pipe", "pipe", "ignore"],
-    windowsHide: true,
-  });
+  const child = takeChild();
   let killedFor: "timeout" | "cancel" | "size" | undefined;
   const kill = (reason: NonNullable<typeof killedFor>): void => {
     killedFor ??= reason;

@@ -1,15 +1,16 @@
 /** The schema of a pipeline: now, as of a version, or as of a load. */
 
 import { EngineError } from "../errors.ts";
-import { parseJson } from "../interop/json.ts";
 import { didYouMean } from "../nearest.ts";
 import type { PackageStore } from "../package/store.ts";
+import { schemaFromText } from "../schema/documents.ts";
 import { completeColumns, isNullable } from "../schema/tables.ts";
 import type { Column, Schema, Table } from "../schema/types.ts";
-import { storedToSchema } from "../schema/version.ts";
+import { storedSchemaText } from "../sql/metadata.ts";
 import { plainOf } from "./plain.ts";
 import type { JsonValue } from "./query-values.ts";
 import { type ReadQuery, readIfPossible } from "./reader.ts";
+import { type HistoryDestination, schemaAt } from "./schema-history.ts";
 
 export interface ColumnView {
   readonly name: string;
@@ -42,14 +43,26 @@ export interface SchemaWanted {
   readonly version?: number;
   /** The schema that this load was made with. */
   readonly load_id?: string;
+  /** As stored at a time (ISO), or any other point that `schemaHistory` takes. */
+  readonly as_of?: string;
 }
 
-/** Errors: PIPELINE_NEVER_RAN, PACKAGE_NOT_FOUND, QUERY_FAILED for a version that is not stored. */
-export async function inspectSchema(
+export interface FoundSchema {
+  readonly schema: Schema;
+  readonly read_from: SchemaView["read_from"];
+}
+
+/** Errors: PIPELINE_NEVER_RAN, PACKAGE_NOT_FOUND, SCHEMA_VERSION_NOT_FOUND, DESTINATION_LOCKED. */
+export async function findSchema(
   store: PackageStore,
-  read: ReadQuery,
+  destination: HistoryDestination,
   wanted: SchemaWanted = {},
-): Promise<SchemaView> {
+): Promise<FoundSchema> {
+  const { read } = destination;
+  if (wanted.as_of !== undefined) {
+    const schema = await schemaAt(destination, { schema_name: wanted.schema_name, at: wanted.as_of });
+    return { schema, read_from: "destination" };
+  }
   if (wanted.load_id !== undefined) return ofLoad(store, read, wanted.load_id);
   const names = await store.committedSchemaNames();
   const name = wanted.schema_name ?? (names.length === 1 ? names[0] : undefined);
@@ -63,14 +76,16 @@ export async function inspectSchema(
   if (name !== undefined) {
     const text = await store.committedSchema(name);
     if (text !== undefined) {
-      const schema = schemaOf(text);
-      if (wanted.version === undefined || wanted.version === schema.version) return viewOf(schema, "disk");
+      const schema = schemaFromText(text);
+      if (wanted.version === undefined || wanted.version === schema.version) {
+        return { schema, read_from: "disk" };
+      }
     }
   }
   return ofDestination(read, wanted, name);
 }
 
-async function ofDestination(read: ReadQuery, wanted: SchemaWanted, name?: string): Promise<SchemaView> {
+async function ofDestination(read: ReadQuery, wanted: SchemaWanted, name?: string): Promise<FoundSchema> {
   const answer = await readIfPossible(() =>
     read(
       `select schema from _dlt_version
@@ -81,7 +96,7 @@ async function ofDestination(read: ReadQuery, wanted: SchemaWanted, name?: strin
   );
   if (answer.view === "locked") throw locked();
   const row = answer.view === "read" ? answer.value[0] : undefined;
-  if (row !== undefined) return viewOf(schemaOf(String(row.schema)), "destination");
+  if (row !== undefined) return fromDestination(row.schema);
   if (wanted.version !== undefined) {
     throw new EngineError("SCHEMA_VERSION_NOT_FOUND", `No schema version ${wanted.version} is stored.`, {
       details: { version: wanted.version },
@@ -90,10 +105,11 @@ async function ofDestination(read: ReadQuery, wanted: SchemaWanted, name?: strin
   throw new EngineError("PIPELINE_NEVER_RAN", "There is no schema yet: nothing has been loaded.");
 }
 
-async function ofLoad(store: PackageStore, read: ReadQuery, loadId: string): Promise<SchemaView> {
+async function ofLoad(store: PackageStore, read: ReadQuery, loadId: string): Promise<FoundSchema> {
   for (const stage of ["normalized", "extracted", "loaded", "failed"] as const) {
     const ref = (await store.list(stage)).find((each) => each.load_id === loadId);
-    if (ref !== undefined) return viewOf(schemaOf(await store.readSchema(ref)), "package");
+    if (ref !== undefined)
+      return { schema: schemaFromText(await store.readSchema(ref)), read_from: "package" };
   }
   const answer = await readIfPossible(() =>
     read(
@@ -111,7 +127,7 @@ async function ofLoad(store: PackageStore, read: ReadQuery, loadId: string): Pro
       details: { load_id: loadId },
     });
   }
-  return viewOf(schemaOf(String(row.schema)), "destination");
+  return fromDestination(row.schema);
 }
 
 function locked(): EngineError {
@@ -120,8 +136,8 @@ function locked(): EngineError {
   });
 }
 
-function schemaOf(text: string): Schema {
-  return storedToSchema(parseJson(text));
+function fromDestination(stored: JsonValue | undefined): FoundSchema {
+  return { schema: schemaFromText(storedSchemaText(String(stored))), read_from: "destination" };
 }
 
 /** One table of a view. Errors: TABLE_NOT_FOUND with the nearest name. */
@@ -134,12 +150,12 @@ export function tableOf(view: SchemaView, name: string): TableView {
   });
 }
 
-function viewOf(schema: Schema, from: SchemaView["read_from"]): SchemaView {
+export function viewOf({ schema, read_from }: FoundSchema): SchemaView {
   return {
     schema_name: schema.name,
     version: Number(schema.version),
     version_hash: schema.version_hash,
-    read_from: from,
+    read_from,
     tables: [...schema.tables.values()].map(tableView),
   };
 }

@@ -3,13 +3,27 @@
  * SHA3-256; both as base64. Row ids of root rows are random.
  */
 
-import { createHash, randomFillSync } from "node:crypto";
+import { createHash, hash, randomFillSync } from "node:crypto";
 
 /** Base64 without padding of SHAKE-128 over the UTF-8 text, cut to `bytes` bytes. 15 bytes are 20 characters. */
 export function digest128(text: string, bytes = 15): string {
-  const base64 = createHash("shake128", { outputLength: bytes }).update(text).digest("base64");
+  const base64 = shake128(text, bytes).toString("base64");
   const padding = base64.indexOf("=");
   return padding < 0 ? base64 : base64.slice(0, padding);
+}
+
+/** SHAKE-128 over the UTF-8 text, cut to `bytes` bytes. */
+export const shake128: (text: string, bytes: number) => Buffer = hashesAtOnce()
+  ? (text, bytes) => hash("shake128", text, { outputEncoding: "buffer", outputLength: bytes })
+  : (text, bytes) => createHash("shake128", { outputLength: bytes }).update(text).digest();
+
+/** Node 24 can hash in one call, which takes half the time. */
+function hashesAtOnce(): boolean {
+  try {
+    return hash("shake128", "", { outputEncoding: "buffer", outputLength: 9 }).length === 9;
+  } catch {
+    return false;
+  }
 }
 
 /** Base64 (44 characters, padded) of SHA3-256 over the parts in order. Strings count as UTF-8. */

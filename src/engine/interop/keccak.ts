@@ -36,6 +36,11 @@ const PAGE_BYTES = 65_536;
 
 const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+const encoder = new TextEncoder();
+/** What a base64 character stands for. */
+const SIX_BITS = new Uint8Array(128);
+for (let i = 0; i < 64; i += 1) SIX_BITS[BASE64.charCodeAt(i)] = i;
+
 /**
  * Hashes inputs `<parent id>_<table>_<index>` in batches. Use: `add` until `full`, `run`, read `ids` (the id of
  * the n-th input added starts at `n * ROW_ID_LENGTH`). `run` empties the batch; the ids stay until the next run.
@@ -107,6 +112,32 @@ export class NestedIdHasher {
     this.#memory.set(input, slot);
     this.#memory[slot + input.length] = 0x1f;
     return position;
+  }
+
+  /** Adds a text as one input. */
+  addText(input: string): number {
+    if (input.length >= RATE_BYTES / 3) return this.addBytes(encoder.encode(input));
+    const position = this.#begin();
+    const slot = SLOTS_AT + position * RATE_BYTES;
+    // shorter than a third of the room, so it fits whatever its characters
+    const { written } = encoder.encodeInto(input, this.#memory.subarray(slot, slot + RATE_BYTES));
+    this.#memory[slot + written] = 0x1f;
+    return position;
+  }
+
+  /** The first nine bytes of the n-th digest of the last run, written to `target`. */
+  digest72(position: number, target: Uint8Array): void {
+    const { ids } = this;
+    for (let from = position * ROW_ID_LENGTH, to = 0; to < 9; from += 4, to += 3) {
+      const bits =
+        (SIX_BITS[ids[from]!]! << 18) |
+        (SIX_BITS[ids[from + 1]!]! << 12) |
+        (SIX_BITS[ids[from + 2]!]! << 6) |
+        SIX_BITS[ids[from + 3]!]!;
+      target[to] = bits >> 16;
+      target[to + 1] = bits >> 8;
+      target[to + 2] = bits;
+    }
   }
 
   /** Hashes the batch and returns `ids`. */

@@ -29,8 +29,10 @@ export class LoadAhead {
 
   private async begin(start: PackageStart): Promise<void> {
     try {
-      this.session = await this.open();
-      this.load = this.session.beginPackage?.(start);
+      const session = await this.open();
+      this.load = session.beginPackage?.(start);
+      if (this.load === undefined) await session.close();
+      else this.session = session;
     } catch {}
   }
 

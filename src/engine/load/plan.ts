@@ -5,9 +5,13 @@
 
 import type { LiveCatalogue, TableJobs } from "../destinations/destination.ts";
 import { EngineError } from "../errors.ts";
-import { REJECTED_TABLE, rejectedTable } from "../schema/rejected-table.ts";
+import { BOUNDARY_TABLE, boundaryTable } from "../schema/boundary-table.ts";
+import { rejectedTable } from "../schema/rejected-table.ts";
+import { rootTable, tableChain } from "../schema/tables.ts";
 import type { Schema, Table, WriteDisposition } from "../schema/types.ts";
 import { appendSteps } from "../sql/append.ts";
+import { boundarySteps } from "../sql/boundary.ts";
+import type { LiveComments } from "../sql/comments.ts";
 import { catalogueAfter, type DdlPlan, planDdl } from "../sql/ddl.ts";
 import { deleteInsertSteps, type MergeInput, type MergeTable } from "../sql/delete-insert.ts";
 import type { Dataset, Dialect } from "../sql/dialect.ts";
@@ -16,7 +20,6 @@ import { emptySteps } from "../sql/replace.ts";
 import { planReset } from "../sql/reset.ts";
 import { scd2Steps } from "../sql/scd2.ts";
 import { describeStep, loadColumns, type Statement, type Step } from "../sql/statement.ts";
-import { nestedChain, rootOf } from "../sql/table-chain.ts";
 import { insertOnlySteps, upsertSteps } from "../sql/upsert.ts";
 
 export interface PlanInput {
@@ -35,6 +38,8 @@ export interface PlanInput {
   readonly exists: boolean;
   /** The schema as of the last load, if there was one. */
   readonly previousSchema?: Schema | undefined;
+  /** The comments that are there; without them none is written. */
+  readonly comments?: LiveComments | undefined;
   /** ISO time for `inserted_at`. */
   readonly insertedAt: string;
 }
@@ -68,10 +73,10 @@ export function planLoad(given: PlanInput): LoadPlan {
   const schema = withOwnTables(stored, given.jobs);
   const input: PlanInput = { ...given, schema, live: reset.live };
   const rootsToWrite = new Set<string>();
-  for (const { table } of input.jobs) rootsToWrite.add(rootOf(schema, table).name);
+  for (const { table } of input.jobs) rootsToWrite.add(rootTable(schema, table).name);
   for (const name of input.replaceTables) {
     // A resource that never had a row has no table yet: nothing to empty.
-    if (schema.tables.has(name)) rootsToWrite.add(rootOf(schema, name).name);
+    if (schema.tables.has(name)) rootsToWrite.add(rootTable(schema, name).name);
   }
   const replaced = new Set(input.replaceTables);
   const ddl = planDdl({
@@ -82,6 +87,7 @@ export function planLoad(given: PlanInput): LoadPlan {
     live: input.live,
     exists: input.exists,
     previous: input.previousSchema,
+    comments: input.comments,
   });
   const toFill = { ...input, live: catalogueAfter(dialect, input.live, ddl) };
   const roots: RootPlan[] = [];
@@ -101,15 +107,19 @@ export function planLoad(given: PlanInput): LoadPlan {
   };
 }
 
-/** Rejected rows are loaded like any others, but their table is none of dlt's schema. */
+/** Rejected rows and boundary hashes are loaded like any others, but their tables are none of dlt's schema. */
 function withOwnTables(schema: Schema, jobs: readonly TableJobs[]): Schema {
-  if (!jobs.some((job) => job.table === REJECTED_TABLE)) return schema;
-  return { ...schema, tables: new Map([...schema.tables, [REJECTED_TABLE, rejectedTable()]]) };
+  const own = [rejectedTable(), boundaryTable()].filter(({ name }) => jobs.some((job) => job.table === name));
+  if (own.length === 0) return schema;
+  return {
+    ...schema,
+    tables: new Map([...schema.tables, ...own.map((table) => [table.name, table] as const)]),
+  };
 }
 
 function rootSteps(input: PlanInput, root: Table, disposition: WriteDisposition): Step[] {
   const { dialect, dataset, live } = input;
-  const chain = nestedChain(input.schema, root.name);
+  const chain = tableChain(input.schema, root.name);
   const jobs = new Map(input.jobs.map((job) => [job.table, job]));
   const liveNames = new Set([...live.keys()].map((name) => dialect.fold(name)));
   const existed = (table: Table): boolean => liveNames.has(dialect.fold(table.name));
@@ -118,6 +128,10 @@ function rootSteps(input: PlanInput, root: Table, disposition: WriteDisposition)
       const job = jobs.get(table.name);
       return job === undefined ? [] : appendSteps(dataset, job, loadColumns(dialect, table, live));
     });
+  if (root.name === BOUNDARY_TABLE) {
+    const files = jobs.get(BOUNDARY_TABLE)?.files ?? [];
+    return boundarySteps(dialect, dataset, files, loadColumns(dialect, root, live));
+  }
   switch (disposition) {
     case "append":
       return appends();

@@ -1,6 +1,6 @@
 /** Turns the extracted jobs of one package into normalized jobs: rows into the tables of the schema. */
 
-import { mkdir } from "node:fs/promises";
+import { copyFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { RunContext } from "../context.ts";
 import { EngineError } from "../errors.ts";
@@ -8,6 +8,7 @@ import { JsonSyntaxError } from "../interop/json.ts";
 import { createJobFile, type JobFileWriter, type JobFormat } from "../package/job-file.ts";
 import { formatJobName, newFileId } from "../package/job-name.ts";
 import type { JobInfo, SchemaChange } from "../package/types.ts";
+import { BOUNDARY_TABLE } from "../schema/boundary-table.ts";
 import type { NamingConvention } from "../schema/naming.ts";
 import { completeColumns, hasSeenData, isComplete, isNullable } from "../schema/tables.ts";
 import type { ContractMode, Schema, Table } from "../schema/types.ts";
@@ -87,6 +88,7 @@ export async function normalizePackage(work: NormalizeWork, context: RunContext)
   let jobs: readonly JobInfo[];
   try {
     for (const job of work.jobs) {
+      if (job.table === BOUNDARY_TABLE) continue;
       let scanner = scanners.get(job.table);
       if (!scanner) {
         scanner = new Scanner(tables, rowPath, job.table);
@@ -105,7 +107,7 @@ export async function normalizePackage(work: NormalizeWork, context: RunContext)
       }
       report(job.table);
     }
-    jobs = await output.finish(states());
+    jobs = [...(await output.finish(states())), ...(await copyBoundaryJobs(work))];
   } catch (error) {
     await output.abort();
     throw error;
@@ -129,6 +131,13 @@ export async function normalizePackage(work: NormalizeWork, context: RunContext)
     rejected: Object.fromEntries(rejected.counts),
     slowRows,
   };
+}
+
+/** They are in the form of normalized rows from the beginning. */
+async function copyBoundaryJobs({ jobs, from, to }: NormalizeWork): Promise<JobInfo[]> {
+  const boundary = jobs.filter(({ table }) => table === BOUNDARY_TABLE);
+  for (const { file } of boundary) await copyFile(join(from, file), join(to, file));
+  return boundary;
 }
 
 /** From now on the table is one that has, or had, data. */

@@ -199,12 +199,13 @@ export class RowPath {
   ): { cell: Cell; column?: Column } {
     const existing = table.columns.get(name);
     const from = inferType(value);
+    const guess = inRoot ? this.guesses.get(name) : undefined;
     if (existing && isComplete(existing)) {
       const coerced = coerce(existing.data_type!, from, value);
-      if (coerced !== undefined) return { cell: { name, value: coerced } };
+      const kept = guess !== "text" || !losesZeros(existing.data_type!, value);
+      if (coerced !== undefined && kept) return { cell: { name, value: coerced } };
       return this.placeVariant(table, name, from, value);
     }
-    const guess = inRoot ? this.guesses.get(name) : undefined;
     const preferred = guess ?? preferredType(this.tables, name);
     const type = preferred ?? (from === "text" && detectIsoTimestamp(String(value)) ? "timestamp" : from);
     const coerced = coerce(type, from, value);
@@ -274,6 +275,12 @@ export class RowPath {
       });
     }
   }
+}
+
+/** In a file that calls the column text, `007` is an identifier; the number column of an earlier file would make it 7. */
+function losesZeros(type: DataType, value: JsonDoc): boolean {
+  const number = type === "bigint" || type === "double" || type === "decimal";
+  return number && typeof value === "string" && /^\s*-?0\d/.test(value);
 }
 
 function decodeMarked(value: JsonDoc): JsonDoc {

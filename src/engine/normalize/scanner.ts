@@ -451,7 +451,7 @@ export class Scanner {
         const negative = bytes[start] === MINUS;
         const from = negative ? start + 1 : start;
         const digits = end - from;
-        if (digits < 1 || digits > 15) return false;
+        if (digits < 1 || digits > 15 || (digits > 1 && bytes[from] === ZERO)) return false;
         let value = 0;
         for (let i = from; i < end; i++) {
           const digit = bytes[i]! - ZERO;
@@ -528,6 +528,8 @@ export class Scanner {
     const bytes = this.bytes;
     const negative = bytes[start] === MINUS;
     const from = negative ? start + 1 : start;
+    // a leading zero may be one that has to be kept: the row path knows
+    if (bytes[from] === ZERO && bytes[from + 1] !== DOT && end - from > 1) return undefined;
     let mantissa = 0;
     let dot = -1;
     for (let at = from; at < end; at++) {

@@ -80,7 +80,7 @@ export class RunFolder {
   /** Runs, newest first; reads only the traces that it answers. */
   async listRuns(options: { readonly limit: number; readonly before?: string }): Promise<RunList> {
     const { limit, before } = options;
-    const older = (await this.#runIds()).reverse().filter((id) => before === undefined || id < before);
+    const older = (await this.runIds()).reverse().filter((id) => before === undefined || id < before);
     const runs: RunReport[] = [];
     const unreadable: string[] = [];
     for (const id of older.slice(0, limit)) {
@@ -97,7 +97,7 @@ export class RunFolder {
   /** Keeps the newest runs and answers which were removed. A run that is alive stays. */
   async pruneRuns(keep: number): Promise<string[]> {
     const removed: string[] = [];
-    for (const id of (await this.#runIds()).reverse().slice(keep)) {
+    for (const id of (await this.runIds()).reverse().slice(keep)) {
       const alive = await this.readTrace(id).then(
         (report) => report.status === "running",
         () => false,
@@ -109,7 +109,8 @@ export class RunFolder {
     return removed;
   }
 
-  async #runIds(): Promise<string[]> {
+  /** All run ids, oldest first. */
+  async runIds(): Promise<string[]> {
     try {
       return (await readdir(this.dir)).filter(isRunId).sort();
     } catch (error) {

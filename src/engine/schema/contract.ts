@@ -11,7 +11,12 @@ export type ContractEntity = "tables" | "columns" | "data_type";
 export type FullContract = Readonly<Record<ContractEntity, ContractMode>>;
 
 const ENTITIES: readonly ContractEntity[] = ["tables", "columns", "data_type"];
-const MODES: readonly ContractMode[] = ["evolve", "freeze", "discard_row", "discard_value"];
+export const CONTRACT_MODES = [
+  "evolve",
+  "freeze",
+  "discard_row",
+  "discard_value",
+] as const satisfies readonly ContractMode[];
 const EVOLVE: FullContract = { tables: "evolve", columns: "evolve", data_type: "evolve" };
 
 /** The hints of a column that make up its type. */
@@ -75,12 +80,16 @@ export function checkContract(contract: unknown, where: string): void {
   const parts: [string, unknown][] =
     typeof contract === "object" ? Object.entries(contract) : [["tables", contract]];
   for (const [entity, mode] of parts) {
-    if (ENTITIES.includes(entity as ContractEntity) && MODES.includes(mode as ContractMode)) continue;
+    if (
+      ENTITIES.includes(entity as ContractEntity) &&
+      (CONTRACT_MODES as readonly string[]).includes(mode as ContractMode)
+    )
+      continue;
     throw new EngineError(
       "SOURCE_INVALID",
       `${where}: the schema contract ${JSON.stringify(contract)} is unknown.`,
       {
-        hint: `Use one of ${MODES.join(", ")}, or an object of it for ${ENTITIES.join(", ")}.`,
+        hint: `Use one of ${CONTRACT_MODES.join(", ")}, or an object of it for ${ENTITIES.join(", ")}.`,
         details: { contract },
       },
     );

@@ -59,6 +59,7 @@ export function sqlCiV1(maxLength?: number, options: NamingOptions = {}): Naming
   return { ...base, identifier, path: pathRule(base, identifier, options) };
 }
 
+/** By the names that dlt stores in schemas. */
 const CONVENTIONS: Readonly<
   Record<string, (maxLength?: number, options?: NamingOptions) => NamingConvention>
 > = {
@@ -69,13 +70,16 @@ const CONVENTIONS: Readonly<
   sql_ci_v1: sqlCiV1,
 };
 
+export const NAMING_CONVENTIONS = Object.keys(CONVENTIONS);
+
 /** The convention a schema or configuration names. */
 export function namingByName(
   name: string,
   maxLength?: number,
   options: NamingOptions = {},
 ): NamingConvention {
-  const make = Object.hasOwn(CONVENTIONS, name) ? CONVENTIONS[name] : undefined;
+  const short = name.replace(/^dlt\.common\.normalizers\.naming\./, "");
+  const make = Object.hasOwn(CONVENTIONS, short) ? CONVENTIONS[short] : undefined;
   if (make === undefined) {
     throw new EngineError("CONFIG_INVALID", `There is no naming convention "${name}".`, {
       hint: `Use one of ${Object.keys(CONVENTIONS).join(", ")}.`,

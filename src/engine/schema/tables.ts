@@ -1,7 +1,9 @@
 /** Questions about the tables of a schema. Nothing here changes it. */
 
-import type { Column, Schema, Table } from "./types.ts";
+import { EngineError } from "../errors.ts";
+import type { Column, DataType, Schema, Table } from "./types.ts";
 
+/** The metadata tables: dlt's names, the same under every naming convention that dlt ships. */
 export const VERSION_TABLE = "_dlt_version";
 export const LOADS_TABLE = "_dlt_loads";
 export const STATE_TABLE = "_dlt_pipeline_state";
@@ -18,6 +20,11 @@ export const LIST_INDEX = "_dlt_list_idx";
  */
 export const DOCUMENT = "_loadwright_document";
 
+/** Hints that say which column carries the row's own id, its parent's and its root's. */
+export const ROW_KEY = "row_key";
+export const PARENT_KEY = "parent_key";
+export const ROOT_KEY = "root_key";
+
 export const DEFAULT_NESTING = 1000;
 
 export function isSystemTable(name: string): boolean {
@@ -28,7 +35,10 @@ export function isNested(table: Table): boolean {
   return table.parent !== undefined && table.parent !== null;
 }
 
-export function isComplete(column: Column): boolean {
+/** A column that has a type; only such columns exist at the destination. */
+export type CompleteColumn = Column & { data_type: DataType };
+
+export function isComplete(column: Column): column is CompleteColumn {
   return column.data_type !== undefined && column.data_type !== null;
 }
 
@@ -36,26 +46,29 @@ export function isNullable(column: Column): boolean {
   return column.nullable !== false;
 }
 
-export function completeColumns(table: Table): Column[] {
+export function completeColumns(table: Table): CompleteColumn[] {
   return [...table.columns.values()].filter(isComplete);
 }
 
+/** The root of a table's chain; a root is its own. Errors: SCHEMA_INVALID. */
 export function rootTable(schema: Schema, name: string): Table {
-  let table = schema.tables.get(name)!;
-  while (table.parent) table = schema.tables.get(table.parent)!;
-  return table;
+  let table = schema.tables.get(name);
+  for (let level = 0; table !== undefined && level <= schema.tables.size; level++) {
+    if (!table.parent) return table;
+    table = schema.tables.get(table.parent);
+  }
+  throw new EngineError("SCHEMA_INVALID", `Schema ${schema.name} has no root table above ${name}.`, {
+    details: { schema: schema.name, table: name },
+  });
 }
 
 /** A root table and all tables nested below it, parents before children. */
 export function tableChain(schema: Schema, root: string): Table[] {
-  const chain: Table[] = [];
-  const visit = (name: string): void => {
-    const table = schema.tables.get(name);
-    if (!table) return;
-    chain.push(table);
-    for (const candidate of schema.tables.values()) if (candidate.parent === name) visit(candidate.name);
-  };
-  visit(root);
+  const first = schema.tables.get(root);
+  const chain: Table[] = first === undefined ? [] : [first];
+  for (const { name } of chain) {
+    for (const table of schema.tables.values()) if (table.parent === name) chain.push(table);
+  }
   return chain;
 }
 
@@ -67,6 +80,16 @@ export function columnsWith(table: Table, hint: string): string[] {
     if (value !== undefined && value !== null && value !== false) names.push(column.name);
   }
   return names;
+}
+
+/** The same of the columns that exist at the destination. */
+export function completeColumnsWith(table: Table, hint: string): string[] {
+  return columnsWith(table, hint).filter((name) => isComplete(table.columns.get(name)!));
+}
+
+/** The first complete column with that hint. */
+export function completeColumnWith(table: Table, hint: string): string | undefined {
+  return completeColumnsWith(table, hint)[0];
 }
 
 export function hasSeenData(table: Table): boolean {

@@ -7,6 +7,7 @@ import { EngineError } from "../errors.ts";
 import { sha3Base64 } from "../interop/hash.ts";
 import { plainJson, sortByCodePoint } from "../interop/json.ts";
 import { namingByName } from "./naming.ts";
+import { LOADS_TABLE, STATE_TABLE, VERSION_TABLE } from "./tables.ts";
 import type { Column, Schema, Table } from "./types.ts";
 
 export const SCHEMA_ENGINE_VERSION = 11;
@@ -14,10 +15,6 @@ export const SCHEMA_ENGINE_VERSION = 11;
 const ENGINE_VERSION_MIN = 4;
 const PREVIOUS_HASHES_MAX = 10;
 const SCHEMA_NAME_LENGTH_MAX = 64;
-
-export const VERSION_TABLE = "_dlt_version";
-export const LOADS_TABLE = "_dlt_loads";
-export const PIPELINE_STATE_TABLE = "_dlt_pipeline_state";
 
 /** A schema as dlt creates it for a new name: version 1, only the two tables of dlt itself. */
 export function newSchema(name: string): Schema {
@@ -82,7 +79,7 @@ export function loadsTable(): Table {
 
 /** The pipeline's state, an ordinary append table. Its `_dlt_id` column comes from normalizing, as for any table. */
 export function pipelineStateTable(): Table {
-  const table = dltTable(PIPELINE_STATE_TABLE, "append", "Created by DLT. Tracks pipeline state", [
+  const table = dltTable(STATE_TABLE, "append", "Created by DLT. Tracks pipeline state", [
     column("version", "bigint", "Numeric version of the pipeline state"),
     column("engine_version", "bigint", "Version of the dlt state engine"),
     column("pipeline_name", "text", "Name of the pipeline this state belongs to"),

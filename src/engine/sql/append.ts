@@ -4,7 +4,11 @@ import type { TableJobs } from "../destinations/destination.ts";
 import type { Dataset } from "./dialect.ts";
 import type { LoadColumn, Step } from "./statement.ts";
 
-export function appendSteps(dataset: Dataset, jobs: TableJobs, columns: readonly LoadColumn[]): Step[] {
+export function appendSteps(
+  dataset: Dataset,
+  jobs: Pick<TableJobs, "table" | "files">,
+  columns: readonly LoadColumn[],
+): Step[] {
   const into = { ...dataset, table: jobs.table };
   return [{ kind: "load", table: jobs.table, into, columns, files: jobs.files, counts: "inserted" }];
 }

@@ -6,12 +6,23 @@
  */
 
 import type { LiveCatalogue } from "../destinations/destination.ts";
+import {
+  type CompleteColumn,
+  completeColumns,
+  completeColumnWith,
+  isComplete,
+  LOADS_TABLE,
+  PARENT_KEY,
+  ROOT_KEY,
+  ROW_KEY,
+  tableChain,
+  VERSION_TABLE,
+} from "../schema/tables.ts";
 import { isWidening, typeChangeRefused } from "../schema/type-change.ts";
 import type { Column, Schema, Table } from "../schema/types.ts";
+import { type LiveComments, planComments } from "./comments.ts";
 import { type Dataset, type Dialect, qualified, qualifiedSchema } from "./dialect.ts";
-import { LOADS_TABLE, metadataTable, VERSION_TABLE } from "./metadata.ts";
-import { columnWith, nestedChain, PARENT_KEY, ROOT_KEY, ROW_KEY } from "./table-chain.ts";
-import { type CompleteColumn, completeColumns, isComplete } from "./types.ts";
+import { metadataTable } from "./metadata.ts";
 
 export interface DdlStatement {
   readonly kind:
@@ -20,10 +31,11 @@ export interface DdlStatement {
     | "add_column"
     | "widen_column"
     | "fill_root_key"
+    | "comment"
     | "drop_table"
     | "delete_versions"
     | "empty_table";
-  /** Empty for `create_schema`. */
+  /** Empty where it is the dataset's. */
   readonly table: string;
   readonly sql: string;
 }
@@ -56,6 +68,8 @@ export interface DdlInput {
   readonly exists: boolean;
   /** The schema as of the last load: tells a changed hint from a column that somebody else altered. */
   readonly previous?: Schema | undefined;
+  /** The comments that are there; without them none is planned. */
+  readonly comments?: LiveComments | undefined;
 }
 
 export function planDdl(input: DdlInput): DdlPlan {
@@ -69,7 +83,8 @@ export function planDdl(input: DdlInput): DdlPlan {
     statements.push({ kind: "create_schema", table: "", sql });
   }
   const rootKeysAdded = new Set<string>();
-  for (const table of tablesToHave(input)) {
+  const tables = tablesToHave(input);
+  for (const table of tables) {
     const liveColumns = liveByName.get(dialect.fold(table.name));
     if (liveColumns === undefined) {
       statements.push({ kind: "create_table", table: table.name, sql: createTable(dialect, dataset, table) });
@@ -77,7 +92,7 @@ export function planDdl(input: DdlInput): DdlPlan {
     }
     const known = new Map([...liveColumns].map(([name, column]) => [dialect.fold(name), column]));
     const missing: CompleteColumn[] = [];
-    for (const column of completeColumns(table.columns)) {
+    for (const column of completeColumns(table)) {
       const found = known.get(dialect.fold(column.name));
       if (found === undefined) missing.push(column);
       else if (found.type !== dialect.sqlType(column)) {
@@ -103,6 +118,10 @@ export function planDdl(input: DdlInput): DdlPlan {
     statements.push({ kind: "widen_column", table: each.table, sql });
   }
   statements.push(...fillRootKeys(input, rootKeysAdded));
+  if (input.comments !== undefined) {
+    const comments = planComments({ ...input, tables, live: input.comments });
+    statements.push(...comments.map((each) => ({ kind: "comment" as const, ...each })));
+  }
   return { statements, foreign: foreignNames(input), mismatched, widened };
 }
 
@@ -147,7 +166,7 @@ function tablesToHave(input: DdlInput): Table[] {
       there.has(dialect.fold(table.name)) ||
       tablesWithJobs.has(table.name) ||
       table["x-normalizer"]?.["seen-data"] === true;
-    if (!hasData || completeColumns(table.columns).length === 0) continue;
+    if (!hasData || completeColumns(table).length === 0) continue;
     if (isOwn(table.name)) own.set(table.name, table);
     else data.push(table);
   }
@@ -160,7 +179,7 @@ function isOwn(table: string): boolean {
 }
 
 function createTable(dialect: Dialect, dataset: Dataset, table: Table): string {
-  const lines = completeColumns(table.columns).map(
+  const lines = completeColumns(table).map(
     (column) => "  " + declaration(dialect, column, column.nullable === false),
   );
   const create = isOwn(table.name) ? "create table if not exists" : "create table";
@@ -197,11 +216,11 @@ function fillRootKeys(input: DdlInput, added: ReadonlySet<string>): DdlStatement
   const { dialect, dataset, schema } = input;
   const statements: DdlStatement[] = [];
   const roots = [...schema.tables.values()].filter((table) => table.parent === undefined);
-  for (const table of roots.flatMap((root) => nestedChain(schema, root.name).slice(1))) {
+  for (const table of roots.flatMap((root) => tableChain(schema, root.name).slice(1))) {
     if (!added.has(table.name)) continue;
     const parent = schema.tables.get(table.parent ?? "");
-    const rootKey = columnWith(table, ROOT_KEY);
-    const parentKey = columnWith(table, PARENT_KEY);
+    const rootKey = completeColumnWith(table, ROOT_KEY);
+    const parentKey = completeColumnWith(table, PARENT_KEY);
     if (parent === undefined || rootKey === undefined || parentKey === undefined) continue;
     const name = qualified(dialect, { ...dataset, table: table.name });
     const target = dialect.quote(rootKey);
@@ -211,8 +230,8 @@ function fillRootKeys(input: DdlInput, added: ReadonlySet<string>): DdlStatement
       sql = `update ${name} set ${target} = ${parentId} where ${target} is null`;
     } else {
       const parentName = qualified(dialect, { ...dataset, table: parent.name });
-      const parentRowKey = columnWith(parent, ROW_KEY);
-      const parentRoot = columnWith(parent, ROOT_KEY);
+      const parentRowKey = completeColumnWith(parent, ROW_KEY);
+      const parentRoot = completeColumnWith(parent, ROOT_KEY);
       if (parentRowKey === undefined || parentRoot === undefined) continue;
       sql =
         `update ${name} as n set ${target} = p.${dialect.quote(parentRoot)} from ${parentName} as p ` +

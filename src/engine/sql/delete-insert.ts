@@ -16,10 +16,11 @@
  */
 
 import { EngineError } from "../errors.ts";
+import { completeColumnsWith, completeColumnWith, PARENT_KEY, ROOT_KEY, ROW_KEY } from "../schema/tables.ts";
 import type { Table } from "../schema/types.ts";
+import { appendSteps } from "./append.ts";
 import { type Dataset, type Dialect, qualified, quoteAll } from "./dialect.ts";
 import type { LoadColumn, Step } from "./statement.ts";
-import { columnsWith, columnWith, PARENT_KEY, ROOT_KEY, ROW_KEY } from "./table-chain.ts";
 
 export interface MergeTable {
   readonly table: Table;
@@ -42,10 +43,21 @@ export function deleteInsertSteps({ dialect, dataset, chain }: MergeInput): Step
   const quote = (name: string): string => dialect.quote(name);
   const inDataset = (table: Table): string => qualified(dialect, { ...dataset, table: table.name });
   const staged = (table: Table): string => qualified(dialect, { ...dialect.temporary, table: table.name });
-  const primaryKey = columnsWith(root.table, "primary_key");
-  const mergeKey = columnsWith(root.table, "merge_key");
-  const keys = [primaryKey, mergeKey].filter((key) => key.length > 0);
+  const primaryKey = completeColumnsWith(root.table, "primary_key");
+  const mergeKey = completeColumnsWith(root.table, "merge_key");
+  // A row with the same primary key has the same merge key where that is part of it: one condition is enough.
+  const implied = mergeKey.length > 0 && mergeKey.every((column) => primaryKey.includes(column));
+  const keys = (implied ? [mergeKey] : [primaryKey, mergeKey]).filter((key) => key.length > 0);
   if (keys.length === 0) throw mergeWithoutKey(root.table.name);
+
+  const deduplicates = primaryKey.length > 0 && root.table["x-stage-data-deduplicated"] !== true;
+  const marked = hardDeleteCondition(dialect, root.table);
+  // Nothing is there to be deleted and all that comes is kept: the rows need no staging.
+  if (!root.existed && !deduplicates && marked === undefined) {
+    return chain
+      .filter(({ files }) => files.length > 0)
+      .flatMap(({ table, files, columns }) => appendSteps(dataset, { table: table.name, files }, columns));
+  }
 
   // A table that gets no rows needs no staging, but the root's is asked by all others.
   const filled = chain.filter((member) => member === root || member.files.length > 0);
@@ -59,7 +71,6 @@ export function deleteInsertSteps({ dialect, dataset, chain }: MergeInput): Step
     if (sql !== undefined) run(table, sql);
   };
 
-  const deduplicates = primaryKey.length > 0 && root.table["x-stage-data-deduplicated"] !== true;
   for (const { table, columns, files } of filled) {
     run(table, createStaging(dialect, staged(table), columns, deduplicates && table === root.table));
     if (files.length === 0) continue;
@@ -102,7 +113,6 @@ export function deleteInsertSteps({ dialect, dataset, chain }: MergeInput): Step
 
   if (deduplicates)
     run(root.table, dropDuplicates(dialect, staged(root.table), root.table, primaryKey), "deduplicated");
-  const marked = hardDeleteCondition(dialect, root.table);
   if (marked !== undefined) run(root.table, `delete from ${staged(root.table)} where ${marked}`);
 
   for (const { table, columns } of filled) {
@@ -150,7 +160,7 @@ export function dropDuplicates(
 ): string {
   const arrival =
     dialect.arrival.definition === undefined ? dialect.arrival.column : dialect.quote(dialect.arrival.column);
-  const sortColumn = columnWith(table, "dedup_sort");
+  const sortColumn = completeColumnWith(table, "dedup_sort");
   const direction = table.columns.get(sortColumn ?? "")?.dedup_sort === "asc" ? "asc" : "desc";
   const sort = sortColumn === undefined ? "" : `${dialect.quote(sortColumn)} ${direction} nulls last, `;
   return `delete from ${staged} where ${arrival} in (
@@ -163,7 +173,7 @@ export function dropDuplicates(
 
 /** A bool says deleted when true, any other column when it has a value. */
 export function hardDeleteCondition(dialect: Dialect, table: Table): string | undefined {
-  const name = columnWith(table, "hard_delete");
+  const name = completeColumnWith(table, "hard_delete");
   if (name === undefined) return undefined;
   const column = dialect.quote(name);
   return table.columns.get(name)?.data_type === "bool" ? `${column} = true` : `${column} is not null`;
@@ -171,8 +181,8 @@ export function hardDeleteCondition(dialect: Dialect, table: Table): string | un
 
 /** The column that identifies a row: its row key, else a unique column, else a primary key of one column. */
 export function rowKeyOf(table: Table): string {
-  const primaryKey = columnsWith(table, "primary_key");
-  const key = columnWith(table, ROW_KEY) ?? columnWith(table, "unique");
+  const primaryKey = completeColumnsWith(table, "primary_key");
+  const key = completeColumnWith(table, ROW_KEY) ?? completeColumnWith(table, "unique");
   if (key !== undefined) return key;
   if (primaryKey.length === 1) return primaryKey[0]!;
   throw keyMissing(table, "row key (_dlt_id)");
@@ -180,9 +190,9 @@ export function rowKeyOf(table: Table): string {
 
 /** The column that names a nested row's root: the root key, or at level 1 the parent key. */
 export function rootKeyOf(table: Table, root: Table): string {
-  const key = columnWith(table, ROOT_KEY);
+  const key = completeColumnWith(table, ROOT_KEY);
   if (key !== undefined) return key;
-  const parentKey = table.parent === root.name ? columnWith(table, PARENT_KEY) : undefined;
+  const parentKey = table.parent === root.name ? completeColumnWith(table, PARENT_KEY) : undefined;
   if (parentKey !== undefined) return parentKey;
   throw keyMissing(table, "root key (_dlt_root_id)");
 }

@@ -24,6 +24,10 @@ export interface Dialect {
   quote(identifier: string): string;
   /** Two names that fold to the same text are the same table or column to the database. */
   fold(identifier: string): string;
+  /** A text as a literal, for statements that take no parameters. */
+  textLiteral(text: string): string;
+  /** May a schema have a comment? */
+  readonly commentsOnSchemas: boolean;
   /** The type of a column in `create table`, spelled as the catalogue prints it. */
   sqlType(column: Column): string;
   /** One `alter table` for all new columns of a table, or one each. */
@@ -57,6 +61,8 @@ export const duckdbDialect: Dialect = {
   name: "duckdb",
   quote: quoteIdentifier,
   fold: (identifier) => identifier.toLowerCase(),
+  textLiteral: (text) => `'${text.replaceAll("'", "''")}'`,
+  commentsOnSchemas: false,
   sqlType: duckdbType,
   addsColumnsTogether: false,
   addsNotNull: false,
@@ -83,6 +89,8 @@ export function postgresDialect(options: { readonly createIndexes?: boolean } = 
     quote: quotePostgres,
     // Quoted names keep their case.
     fold: (identifier) => identifier,
+    textLiteral: postgresLiteral,
+    commentsOnSchemas: true,
     sqlType: postgresType,
     addsColumnsTogether: true,
     // Rows that are there have no value for it yet; normalizing refuses nulls in the rows that come.
@@ -115,6 +123,12 @@ function quotePostgres(identifier: string): string {
     );
   }
   return quoteIdentifier(identifier);
+}
+
+/** With a backslash as an escape string: what a plain one means depends on the server's settings. */
+function postgresLiteral(text: string): string {
+  const quoted = text.replaceAll("'", "''");
+  return quoted.includes("\\") ? `E'${quoted.replaceAll("\\", "\\\\")}'` : `'${quoted}'`;
 }
 
 function quoteIdentifier(identifier: string): string {

@@ -1,43 +1,18 @@
 /** dlt's own tables: what they are when a schema does not say, what is written to them, how they are read. */
 
-import type { Column, Schema, Table } from "../schema/types.ts";
+import { inflateSync } from "node:zlib";
+import { LOADS_TABLE, STATE_TABLE, VERSION_TABLE } from "../schema/tables.ts";
+import type { Schema, Table } from "../schema/types.ts";
+import { loadsTable, versionTable } from "../schema/version.ts";
 import { type Dataset, type Dialect, qualified } from "./dialect.ts";
 import type { Statement } from "./statement.ts";
-
-export const VERSION_TABLE = "_dlt_version";
-export const LOADS_TABLE = "_dlt_loads";
-export const STATE_TABLE = "_dlt_pipeline_state";
 
 /** `_dlt_loads.status` of a load that is complete; dlt writes no other. */
 export const LOAD_COMPLETE = 0;
 
-const OWN_COLUMNS: Readonly<Record<typeof VERSION_TABLE | typeof LOADS_TABLE, readonly Column[]>> = {
-  _dlt_version: [
-    { name: "version", data_type: "bigint", nullable: false },
-    { name: "engine_version", data_type: "bigint", nullable: false },
-    { name: "inserted_at", data_type: "timestamp", nullable: false },
-    { name: "schema_name", data_type: "text", nullable: false },
-    { name: "version_hash", data_type: "text", nullable: false },
-    { name: "schema", data_type: "text", nullable: false },
-  ],
-  _dlt_loads: [
-    { name: "load_id", data_type: "text", nullable: false, precision: 64 },
-    { name: "schema_name", data_type: "text", nullable: true },
-    { name: "status", data_type: "bigint", nullable: false },
-    { name: "inserted_at", data_type: "timestamp", nullable: false },
-    { name: "schema_version_hash", data_type: "text", nullable: true },
-  ],
-};
-
 /** The table as the schema describes it, else as dlt creates it. */
 export function metadataTable(schema: Schema, name: typeof VERSION_TABLE | typeof LOADS_TABLE): Table {
-  const table = schema.tables.get(name);
-  if (table !== undefined) return table;
-  return {
-    name,
-    columns: new Map(OWN_COLUMNS[name].map((column) => [column.name, column])),
-    write_disposition: "skip",
-  };
+  return schema.tables.get(name) ?? (name === VERSION_TABLE ? versionTable() : loadsTable());
 }
 
 /** Parameters arrive as text; the casts say what they are. */
@@ -140,4 +115,14 @@ function where(conditions: readonly string[]): string {
 
 function limit(rows: number | undefined): string {
   return rows === undefined ? "" : `\nlimit ${Math.trunc(rows)}`;
+}
+
+/** dlt packs a schema that is too long for a text column: base64 of zlib. JSON begins with a brace. */
+export function storedSchemaText(stored: string): string {
+  if (stored.startsWith("{")) return stored;
+  try {
+    return inflateSync(Buffer.from(stored, "base64")).toString("utf8");
+  } catch {
+    return stored;
+  }
 }

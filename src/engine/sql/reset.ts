@@ -4,9 +4,9 @@
  */
 
 import type { LiveCatalogue } from "../destinations/destination.ts";
+import { VERSION_TABLE } from "../schema/tables.ts";
 import type { DdlStatement } from "./ddl.ts";
 import { type Dataset, type Dialect, qualified } from "./dialect.ts";
-import { VERSION_TABLE } from "./metadata.ts";
 
 export interface ResetInput {
   readonly dialect: Dialect;

@@ -15,11 +15,11 @@
 
 import { EngineError } from "../errors.ts";
 import { formatTimestamp, instantOf, instantOfSeconds, parseIso } from "../schema/iso-time.ts";
+import { completeColumnWith, PARENT_KEY, ROW_KEY } from "../schema/tables.ts";
 import type { Table } from "../schema/types.ts";
 import { createStaging, dropDuplicates, hardDeleteCondition, type MergeInput } from "./delete-insert.ts";
 import { qualified, quoteAll } from "./dialect.ts";
 import type { Count, Step } from "./statement.ts";
-import { columnWith, PARENT_KEY, ROW_KEY } from "./table-chain.ts";
 
 export interface Scd2Input extends MergeInput {
   /** The time of the load where the table has no boundary of its own: seconds since 1970, as text. */
@@ -127,11 +127,11 @@ export function scd2Steps({ dialect, dataset, chain, loadId }: Scd2Input): Step[
 
 /** What nested rows name as their parent: `_dlt_id`, which is no row key while it holds the row version. */
 function rootId(root: Table): string {
-  return columnWith(root, ROW_KEY) ?? needed(root, ROW_VERSION);
+  return completeColumnWith(root, ROW_KEY) ?? needed(root, ROW_VERSION);
 }
 
 function needed(table: Table, hint: string): string {
-  const name = columnWith(table, hint);
+  const name = completeColumnWith(table, hint);
   if (name !== undefined) return name;
   throw new EngineError(
     "SCHEMA_INVALID",

@@ -3,9 +3,9 @@
 import type { LiveCatalogue } from "../destinations/destination.ts";
 import type { Kind } from "../normalize/column-buffer.ts";
 import { kindOf } from "../normalize/column-buffer.ts";
+import { completeColumns } from "../schema/tables.ts";
 import type { Table } from "../schema/types.ts";
 import { type Dialect, qualified, type TableName } from "./dialect.ts";
-import { completeColumns } from "./types.ts";
 
 export interface Statement {
   readonly sql: string;
@@ -44,7 +44,7 @@ export function loadColumns(dialect: Dialect, table: Table, live: LiveCatalogue)
     if (dialect.fold(name) !== dialect.fold(table.name)) continue;
     for (const [column, { type }] of columns) liveTypes.set(dialect.fold(column), type);
   }
-  return completeColumns(table.columns).map((column) => {
+  return completeColumns(table).map((column) => {
     const kind = kindOf(column.data_type);
     const sqlType = liveTypes.get(dialect.fold(column.name)) ?? dialect.sqlType(column);
     return { name: column.name, kind, sqlType };

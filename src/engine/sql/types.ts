@@ -5,18 +5,7 @@
  */
 
 import { EngineError } from "../errors.ts";
-import type { Column, DataType } from "../schema/types.ts";
-
-/** A column that has a type; only such columns exist at the destination. */
-export type CompleteColumn = Column & { data_type: DataType };
-
-export function isComplete(column: Column): column is CompleteColumn {
-  return column.data_type !== undefined;
-}
-
-export function completeColumns(columns: ReadonlyMap<string, Column>): CompleteColumn[] {
-  return [...columns.values()].filter(isComplete);
-}
+import type { Column } from "../schema/types.ts";
 
 const DECIMAL_PRECISION = 38;
 const DECIMAL_SCALE = 9;

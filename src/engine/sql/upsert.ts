@@ -14,7 +14,7 @@
  */
 
 import { EngineError } from "../errors.ts";
-import { DOCUMENT } from "../schema/tables.ts";
+import { completeColumnsWith, completeColumnWith, DOCUMENT } from "../schema/tables.ts";
 import type { Table } from "../schema/types.ts";
 import {
   createStaging,
@@ -27,7 +27,6 @@ import {
 } from "./delete-insert.ts";
 import { type Dialect, qualified, quoteAll } from "./dialect.ts";
 import type { Count, Step } from "./statement.ts";
-import { columnsWith, columnWith } from "./table-chain.ts";
 
 export function upsertSteps(input: MergeInput): Step[] {
   const merge = new KeyMerge(input);
@@ -70,7 +69,7 @@ class KeyMerge {
     this.dialect = input.dialect;
     this.root = root;
     this.nested = nested.filter(({ files }) => files.length > 0);
-    this.key = columnsWith(root.table, "primary_key");
+    this.key = completeColumnsWith(root.table, "primary_key");
     if (this.key.length === 0) throw withoutPrimaryKey(root.table);
     this.marked = hardDeleteCondition(this.dialect, root.table);
   }
@@ -93,7 +92,7 @@ class KeyMerge {
       if (analyze !== undefined) this.run(table, analyze);
     }
     const number = this.quote(DOCUMENT);
-    const sortColumn = columnWith(root.table, "dedup_sort");
+    const sortColumn = completeColumnWith(root.table, "dedup_sort");
     const direction = root.table.columns.get(sortColumn ?? "")?.dedup_sort === "asc" ? "asc" : "desc";
     const sort = sortColumn === undefined ? "" : `${this.quote(sortColumn)} ${direction} nulls last, `;
     const arrival = winner === "last" ? "desc" : "asc";

@@ -4,6 +4,9 @@
  */
 
 import { createReadStream } from "node:fs";
+import { mkdtemp, open, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { EngineError } from "../../engine/errors.ts";
 
 export interface ByteSource {
@@ -51,6 +54,46 @@ export function memorySource(name: string, ...blocks: readonly (Uint8Array | str
       yield* bytes;
     },
   };
+}
+
+/** A path on this machine with the source's bytes, for readers that seek. Disposing removes a copy that was made. */
+export async function localCopy(source: ByteSource): Promise<{ path: string } & AsyncDisposable> {
+  if (source.localPath !== undefined) {
+    return { path: source.localPath, [Symbol.asyncDispose]: async () => {} };
+  }
+  const folder = await mkdtemp(join(tmpdir(), "loadwright-"));
+  const remove = () => rm(folder, { recursive: true, force: true });
+  try {
+    const path = join(folder, "file");
+    const file = await open(path, "wx", 0o600);
+    try {
+      for await (const bytes of source.open()) await file.appendFile(bytes);
+    } finally {
+      await file.close();
+    }
+    return { path, [Symbol.asyncDispose]: remove };
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+}
+
+/** The whole source in memory; for readers of formats that cannot be streamed. Errors: FILE_FORMAT beyond the bound. */
+export async function wholeFile(source: ByteSource, bytesMax: number): Promise<Buffer> {
+  const tooLarge = () =>
+    new EngineError("FILE_FORMAT", `${source.name} is larger than ${bytesMax} bytes.`, {
+      hint: "Files of this format are read as a whole. Export it as CSV or Parquet.",
+      details: { file: source.name, bytes: source.size, bytes_max: bytesMax },
+    });
+  if ((source.size ?? 0) > bytesMax) throw tooLarge();
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const bytes of source.open()) {
+    parts.push(bytes);
+    length += bytes.length;
+    if (length > bytesMax) throw tooLarge();
+  }
+  return Buffer.concat(parts);
 }
 
 function readError(name: string, cause: unknown): unknown {

@@ -13,6 +13,7 @@ import type { DataType } from "../../engine/schema/types.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { ANY, BIGINT, BOOL, classify, DATE, DOUBLE, TIMESTAMP } from "./csv-types.ts";
 import { type DecodeOptions, readText } from "./decode.ts";
+import { numberedNames, uniqueNames } from "./header.ts";
 import { PAGE_BYTES } from "./jsonl.ts";
 
 export interface CsvOptions extends DecodeOptions {
@@ -26,6 +27,8 @@ export interface CsvOptions extends DecodeOptions {
   null_values?: readonly string[];
   /** A record of other length than the header: an error, or (`pad`) missing cells are null. */
   ragged?: "error" | "pad";
+  /** `text`: columns that are new become text, whatever their cells look like. Default `infer`. */
+  types?: "infer" | "text";
   pageBytes?: number;
   /** A longer record is an error: a quote that is never closed would swallow the file. */
   recordBytesMax?: number;
@@ -34,11 +37,15 @@ export interface CsvOptions extends DecodeOptions {
 
 export const RECORD_BYTES_MAX = 64 * 1024 * 1024;
 const SNIFF_BYTES = 64 * 1024;
+const SMALL_PAGE_BYTES = 16 * 1024;
+const SCAN_BYTES = 1 << 21;
 const LF = 10;
 const CR = 13;
 
 export async function* readCsv(source: ByteSource, options: CsvOptions = {}): AsyncGenerator<JsonlPage> {
-  if (source.reopen === true) {
+  if (options.types === "text") {
+    yield* emit(source, options);
+  } else if (source.reopen === true) {
     const columns = await inferCsv(source, options);
     if (columns !== undefined) yield* emit(source, options, columns);
   } else {
@@ -69,7 +76,6 @@ export async function inferCsv(
   source: ByteSource,
   options: CsvOptions = {},
 ): Promise<CsvColumns | undefined> {
-  const warn = options.warn ?? (() => {});
   const nulls = new NullValues(options.null_values ?? []);
   let names: string[] | undefined;
   let masks: Uint8Array = new Uint8Array(0);
@@ -79,7 +85,7 @@ export async function inferCsv(
     while (scanner.next()) {
       if (scanner.cells === 0) continue;
       if (names === undefined) {
-        names = options.header === false ? numbered(scanner.cells) : headerNames(scanner, source, warn);
+        names = namesOf(scanner, source, options);
         masks = new Uint8Array(names.length).fill(ANY);
         seen = new Uint8Array(names.length);
         if (options.header !== false) continue;
@@ -122,7 +128,9 @@ async function* emit(source: ByteSource, options: CsvOptions, known?: CsvColumns
   let guesses = known?.guesses ?? {};
   let keys: Uint8Array[] | undefined;
   let keyBytes = 0;
-  let out = new Uint8Array(pageBytes + (pageBytes >> 1));
+  // thousands of small files should not each take a page of megabytes
+  const room = Math.max(SMALL_PAGE_BYTES, (source.size ?? pageBytes) * 8);
+  let out = new Uint8Array(Math.min(pageBytes + (pageBytes >> 1), room));
   let o = 0;
   let firstLine = 1;
   const page = (length: number) =>
@@ -138,7 +146,7 @@ async function* emit(source: ByteSource, options: CsvOptions, known?: CsvColumns
         continue;
       }
       if (keys === undefined) {
-        names ??= header ? headerNames(scanner, source, options.warn) : numbered(scanner.cells);
+        names ??= namesOf(scanner, source, options);
         if (known === undefined) guesses = Object.fromEntries(names.map((name) => [name, "text" as const]));
         keys = names.map((name) => Buffer.from(`,${JSON.stringify(name)}:"`));
         keyBytes = keys.reduce((sum, key) => sum + key.length, 0);
@@ -265,33 +273,10 @@ function checkCells(
   );
 }
 
-function numbered(count: number): string[] {
-  return Array.from({ length: count }, (_, i) => `column_${i}`);
-}
-
-/** The header's names, made unique: an empty one becomes `column_<n>`, a repeated one gets `_1`, `_2`, … */
-function headerNames(
-  scanner: RecordScanner,
-  source: ByteSource,
-  warn: CsvOptions["warn"] = () => {},
-): string[] {
-  const found = Array.from({ length: scanner.cells }, (_, i) => scanner.text(i));
-  const taken = new Set(found);
-  const used = new Set<string>();
-  return found.map((name, i) => {
-    let unique = name === "" ? `column_${i}` : name;
-    if (used.has(unique) || (name === "" && taken.has(unique))) {
-      const base = unique;
-      let n = 1;
-      do unique = `${base}_${n++}`;
-      while (taken.has(unique) || used.has(unique));
-      warn(
-        `${source.name} has more than one column ${JSON.stringify(base)}; column ${i + 1} is read as ${JSON.stringify(unique)}.`,
-      );
-    }
-    used.add(unique);
-    return unique;
-  });
+function namesOf(scanner: RecordScanner, source: ByteSource, { header, warn }: CsvOptions): string[] {
+  if (header === false) return numberedNames(scanner.cells);
+  const written = Array.from({ length: scanner.cells }, (_, i) => scanner.text(i));
+  return uniqueNames(written, source.name, warn);
 }
 
 class NullValues {
@@ -344,7 +329,7 @@ async function* records(source: ByteSource, options: CsvOptions): AsyncGenerator
 
 /** Finds records and their cells in a buffer that is refilled behind it. */
 class RecordScanner {
-  buffer: Uint8Array = new Uint8Array(1 << 21);
+  buffer: Uint8Array;
   /** No more bytes will come: the end of the buffer ends the last record. */
   final = false;
   /** Cells of the record; 0 for a blank line. */
@@ -367,6 +352,7 @@ class RecordScanner {
 
   constructor(source: ByteSource, dialect: Dialect) {
     this.source = source;
+    this.buffer = new Uint8Array(Math.min(SCAN_BYTES, Math.max(SMALL_PAGE_BYTES, source.size ?? SCAN_BYTES)));
     this.delimiter = dialect.delimiter;
     this.quote = dialect.quote;
     this.end = dialect.end;

@@ -1,6 +1,6 @@
 /**
- * Files of a folder as resources. Which files were loaded is state of the resource (`files`: relative path ->
- * size and time), stored with the rows of those files, so that a file is loaded once, whatever fails when.
+ * Files of a folder or a bucket as resources. Which files were loaded is state of the resource (`files`:
+ * relative path -> size and time, or size and ETag), stored with the rows of those files, so that a file is loaded once, whatever fails when.
  *
  * - append, merge: a file whose entry is unchanged is passed over; a checkpoint follows each file.
  * - replace: the table is what the files hold now, so all of them are read, and there is no checkpoint
@@ -10,15 +10,33 @@
 import { resolve } from "node:path";
 import { EngineError } from "../../engine/errors.ts";
 import { checkpoint, type JsonlPage, type Yielded } from "../../engine/extract/page.ts";
+import type { SourceContext } from "../../engine/extract/resource.ts";
 import type { ResourceContext } from "../../engine/extract/resource-context.ts";
-import { type ByteSource, localFile } from "./byte-source.ts";
-import { type FileFormat, type FilesystemResourceConfig, parseFilesystemConfig } from "./config.ts";
+import { S3Bucket } from "../s3/bucket.ts";
+import { s3Credentials } from "../s3/config.ts";
+import type { ByteSource } from "./byte-source.ts";
+import {
+  type FileFormat,
+  type FilesystemConfig,
+  type FilesystemResourceConfig,
+  parseFilesystemConfig,
+} from "./config.ts";
 import { readCsv } from "./csv.ts";
-import { withFileName } from "./file-name.ts";
+import { RunGuesses } from "./guesses.ts";
 import { readJson } from "./json.ts";
 import { readJsonl } from "./jsonl.ts";
-import { type FileStat, type ListedFile, listFiles, statFile } from "./list.ts";
 import { readParquet } from "./parquet.ts";
+import { withFileName } from "./row-fields.ts";
+import {
+  BucketStore,
+  type FileStamp,
+  type FileStore,
+  LocalStore,
+  parseStamp,
+  type StoredFile,
+  sameStamp,
+} from "./store.ts";
+import { readXlsx } from "./xlsx.ts";
 
 /** One resource of the source: its hints as configured, and its rows. */
 export interface FileResource {
@@ -29,12 +47,10 @@ export interface FileResource {
 
 type ReadingConfig = Pick<
   FilesystemResourceConfig,
-  "glob" | "format" | "encoding" | "csv" | "json" | "add_file_name" | "on_changed"
+  "glob" | "format" | "encoding" | "csv" | "json" | "xlsx" | "add_file_name" | "on_changed"
 >;
 
 export interface ReadFilesConfig extends ReadingConfig {
-  /** The base folder; absolute, or relative to where the process runs. */
-  readonly path: string;
   readonly write_disposition?: "append" | "replace" | "merge";
 }
 
@@ -42,30 +58,58 @@ export interface ReadFilesConfig extends ReadingConfig {
 const DEFAULT_RESOURCE = "files";
 
 /**
- * The resources that a configuration describes. Relative paths start at `folder`, the workspace. What a
- * resource does not set is taken from the source's own settings.
+ * The resources that a configuration describes. Relative paths start at `workspaceDir`. What a resource does
+ * not set is taken from the source's own settings.
  */
-export function filesystem(raw: unknown, folder = "."): FileResource[] {
+export function filesystem(
+  raw: unknown,
+  { workspaceDir = ".", secrets = {} }: Partial<Pick<SourceContext, "workspaceDir" | "secrets">> = {},
+): FileResource[] {
   const config = parseFilesystemConfig(raw);
-  const { resources = { [DEFAULT_RESOURCE]: {} }, path, ...shared } = config;
+  const { resources = { [DEFAULT_RESOURCE]: {} }, path, s3, ...shared } = config;
   return Object.entries(resources).map(([name, own]) => {
-    const { glob, format, encoding, csv, json, add_file_name, on_changed, ...hints } = { ...shared, ...own };
-    const reading = { glob, format, encoding, csv, json, add_file_name, on_changed };
+    const { glob, format, encoding, csv, json, xlsx, add_file_name, on_changed, ...hints } = {
+      ...shared,
+      ...own,
+    };
     const { write_disposition } = own;
+    const reading = { glob, format, encoding, csv, json, xlsx, add_file_name, on_changed, write_disposition };
     return {
       name,
       hints,
-      read: (context) => readFiles({ ...reading, path: resolve(folder, path), write_disposition }, context),
+      read: async function* (context) {
+        const store = openStore(config, workspaceDir, secrets);
+        try {
+          yield* readFiles(store, reading, context);
+        } finally {
+          await store.close();
+        }
+      },
     };
   });
 }
 
+function openStore(
+  { path, s3 = {} }: FilesystemConfig,
+  workspaceDir: string,
+  secrets: SourceContext["secrets"],
+): FileStore {
+  const url = /^s3:\/\/([^/]+)\/?(.*)$/s.exec(path);
+  if (url === null) return new LocalStore(resolve(workspaceDir, path));
+  const bucket = new S3Bucket({ bucket: url[1]!, settings: s3, credentials: s3Credentials(secrets) });
+  return new BucketStore(bucket, url[2]!, s3);
+}
+
 /** Yields the pages of the files that are new or changed, and a checkpoint after each file. */
-export async function* readFiles(config: ReadFilesConfig, context: ResourceContext): AsyncGenerator<Yielded> {
+export async function* readFiles<F extends StoredFile>(
+  store: FileStore<F>,
+  config: ReadFilesConfig,
+  context: ResourceContext,
+): AsyncGenerator<Yielded> {
   const { state, signal, warn, log } = context;
   const replace = config.write_disposition === "replace";
   const ledger = ledgerOf(state);
-  const listed = await listFiles(config.path, config.glob, warn);
+  const listed = await store.list(config.glob ?? "**/*", warn, signal);
   const due = replace
     ? listed
     : listed.filter((file) => isDue(file, ledger.get(file.relative_path), config, warn));
@@ -73,27 +117,16 @@ export async function* readFiles(config: ReadFilesConfig, context: ResourceConte
   log("info", "files.listed", { files: listed.length, unchanged: passedOver });
   // A replaced table holds the files that are there now and no others.
   if (replace) ledger.clear();
-  for (const file of due) {
+  const guesses = new RunGuesses();
+  for await (const { file, source, stamp, verify } of store.open(due, warn, signal)) {
     signal.throwIfAborted();
-    const before = await statFile(file.path);
-    if (before === undefined) {
-      throw new EngineError("FILE_NOT_FOUND", `${file.path} was listed and is gone.`, {
-        hint: "Run again: the files are listed anew.",
-        details: { file: file.path },
-        retry: "yes",
-      });
-    }
-    for await (const page of readFile(localFile(file.path, file.path, before.size), config, warn)) {
+    for await (const page of readFile(source, config, warn)) {
       signal.throwIfAborted();
-      yield config.add_file_name === true ? withFileName(page, file.relative_path) : page;
+      const guessed = guesses.apply(page);
+      yield config.add_file_name === true ? withFileName(guessed, file.relative_path) : guessed;
     }
-    const after = await statFile(file.path);
-    if (after === undefined || !same(before, after)) {
-      throw new EngineError("FILE_CHANGED", `${file.path} changed while it was read.`, {
-        details: { file: file.path, size_before: before.size, size_after: after?.size },
-      });
-    }
-    ledger.set(file.relative_path, before);
+    await verify();
+    ledger.set(file.relative_path, stamp);
     if (!replace) yield checkpoint;
   }
 }
@@ -116,6 +149,8 @@ export function readFile(
       return readJson(source, { ...config.json, encoding });
     case "parquet":
       return readParquet(source, { warn });
+    case "xlsx":
+      return readXlsx(source, { ...config.xlsx, warn });
   }
 }
 
@@ -127,6 +162,7 @@ const EXTENSIONS: Readonly<Record<string, FileFormat>> = {
   json: "json",
   parquet: "parquet",
   pq: "parquet",
+  xlsx: "xlsx",
 };
 
 /** The format by the name, compression put aside: `a.csv.gz` is CSV. */
@@ -135,46 +171,41 @@ export function formatOf(name: string): FileFormat {
   const format = EXTENSIONS[bare.slice(bare.lastIndexOf(".") + 1).toLowerCase()];
   if (format !== undefined) return format;
   throw new EngineError("FILE_FORMAT", `The format of ${name} cannot be told from its name.`, {
-    hint: "Set `format` to csv, jsonl, json or parquet, or a `glob` that leaves this file out.",
+    hint: "Set `format` to csv, jsonl, json, parquet or xlsx, or a `glob` that leaves this file out.",
     details: { file: name },
   });
 }
 
 /** Has the file to be read? The rows of an appended file that is read twice would be there twice. */
 function isDue(
-  file: ListedFile,
-  loaded: FileStat | undefined,
+  file: StoredFile,
+  loaded: FileStamp | undefined,
   config: ReadFilesConfig,
   warn: (message: string) => void,
 ): boolean {
   if (loaded === undefined) return true;
-  if (same(loaded, file)) return false;
+  if (sameStamp(loaded, file.stamp)) return false;
   const decision = config.on_changed ?? (config.write_disposition === "merge" ? "reload" : "error");
   if (decision === "reload") return true;
   if (decision === "skip") {
-    warn(`${file.path} changed since it was loaded; it is skipped, as on_changed says.`);
+    warn(`${file.name} changed since it was loaded; it is skipped, as on_changed says.`);
     return false;
   }
   throw new EngineError(
     "FILE_CHANGED",
-    `${file.path} was loaded before and has changed since.` +
+    `${file.name} was loaded before and has changed since.` +
       (config.write_disposition === "merge" ? "" : " Reading it again would append its rows a second time."),
     {
       hint: 'Use write_disposition = "merge" with a key, or set on_changed = "reload" (rows may be there twice) or "skip".',
-      details: { file: file.path, size_loaded: loaded.size, size_now: file.size },
+      details: { file: file.name, size_loaded: loaded.size, size_now: file.stamp.size },
       retry: "after_fix",
     },
   );
 }
 
-/** Times are compared to a hundredth of a millisecond: a copy of a file that keeps its time rounds it. */
-function same(a: FileStat, b: FileStat): boolean {
-  return a.size === b.size && Math.abs(a.mtime_ms - b.mtime_ms) < 0.01;
-}
-
 interface Ledger {
-  get(relativePath: string): FileStat | undefined;
-  set(relativePath: string, stat: FileStat): void;
+  get(relativePath: string): FileStamp | undefined;
+  set(relativePath: string, stamp: FileStamp): void;
   clear(): void;
 }
 
@@ -184,12 +215,10 @@ function ledgerOf(state: Record<string, unknown>): Ledger {
   return {
     get(relativePath) {
       const files = state.files as Record<string, unknown>;
-      if (!Object.hasOwn(files, relativePath)) return undefined;
-      const { size, mtime_ms } = (files[relativePath] ?? {}) as Partial<FileStat>;
-      return typeof size === "number" && typeof mtime_ms === "number" ? { size, mtime_ms } : undefined;
+      return Object.hasOwn(files, relativePath) ? parseStamp(files[relativePath]) : undefined;
     },
-    set(relativePath, { size, mtime_ms }) {
-      (state.files as Record<string, FileStat>)[relativePath] = { size, mtime_ms };
+    set(relativePath, stamp) {
+      (state.files as Record<string, FileStamp>)[relativePath] = stamp;
     },
     clear() {
       state.files = {};

@@ -8,7 +8,7 @@
 import { type DuckDBConnection, DuckDBInstance, type DuckDBResult } from "@duckdb/node-api";
 import { EngineError } from "../../engine/errors.ts";
 import { JsonlPage } from "../../engine/extract/page.ts";
-import type { ByteSource } from "./byte-source.ts";
+import { type ByteSource, localCopy } from "./byte-source.ts";
 import { PAGE_BYTES } from "./jsonl.ts";
 
 export interface ParquetOptions {
@@ -19,6 +19,8 @@ export interface ParquetOptions {
 }
 
 const MEMORY_BYTES_MAX = 256 * 1024 * 1024;
+
+const LF = 10;
 
 const MARK = {
   decimal: "\uf026",
@@ -34,13 +36,8 @@ export async function* readParquet(
   options: ParquetOptions = {},
 ): AsyncGenerator<JsonlPage> {
   const { pageBytes = PAGE_BYTES, memoryBytesMax = MEMORY_BYTES_MAX, warn = () => {} } = options;
-  const file = source.name;
-  if (source.localPath === undefined) {
-    throw new EngineError("FILE_FORMAT", `${file} is Parquet, which can only be read from a local file.`, {
-      hint: "Copy the file to this machine first.",
-      details: { file },
-    });
-  }
+  // Parquet is read from its end: what is not on this machine is copied to a temporary file.
+  await using local = await localCopy(source);
   const instance = await DuckDBInstance.create(":memory:", {
     memory_limit: `${Math.round(memoryBytesMax / 1e6)}MB`,
     threads: "1",
@@ -48,7 +45,7 @@ export async function* readParquet(
   try {
     const connection = await instance.connect();
     try {
-      const { sql, columns, nestedFloats } = await plan(connection, source, source.localPath);
+      const { sql, columns, nestedFloats } = await plan(connection, source, local.path);
       if (columns === 0) return;
       const result = await guard(source, () => connection.stream(sql));
       yield* pages(result, source, nestedFloats, pageBytes, warn);
@@ -67,13 +64,14 @@ async function* pages(
   pageBytes: number,
   warn: (message: string) => void,
 ): AsyncGenerator<JsonlPage> {
-  let texts: string[] = [];
+  // written as they come: strings that live as long as a page would grow the heap's young generation
+  let out = Buffer.allocUnsafeSlow(Math.ceil(pageBytes * 1.25));
   let length = 0;
   let rows = 0;
   let firstRow = 1;
   let lost = false;
   const page = () =>
-    new JsonlPage(Buffer.from(`${texts.join("\n")}\n`), { origin: { file: source.name, line: firstRow } });
+    new JsonlPage(Buffer.from(out.subarray(0, length)), { origin: { file: source.name, line: firstRow } });
   const fetch = () => guard(source, () => result.fetchChunk());
   // DuckDB renders the next chunk on its thread while this one is made into text.
   let pending = fetch();
@@ -92,8 +90,15 @@ async function* pages(
           lost ||= finite !== text;
           text = finite;
         }
-        texts.push(text);
-        length += text.length + 1;
+        // UTF-8 takes at most three bytes for a code unit
+        const needed = length + text.length * 3 + 1;
+        if (needed > out.length) {
+          const larger = Buffer.allocUnsafeSlow(needed * 2);
+          out.copy(larger, 0, 0, length);
+          out = larger;
+        }
+        length += out.write(text, length);
+        out[length++] = LF;
       }
       if (lost && !nowLost) {
         warn(
@@ -103,11 +108,10 @@ async function* pages(
       rows += chunk.rowCount;
       if (length < pageBytes) continue;
       yield page();
-      texts = [];
       length = 0;
       firstRow = rows + 1;
     }
-    if (texts.length > 0) yield page();
+    if (length > 0) yield page();
   } finally {
     // The connection must not be closed under a fetch that is under way.
     await pending.catch(() => {});

@@ -1,6 +1,6 @@
 /** Files of a folder as resources of the engine, and as the built-in source that a pipeline names. */
 
-import { type Resource, resource, Source } from "../../engine/extract/resource.ts";
+import { type Resource, resource, Source, type SourceContext } from "../../engine/extract/resource.ts";
 import type { BuiltInSource } from "../registry.ts";
 import { filesystemConfigSchema } from "./config.ts";
 import { type FileResource, filesystem } from "./filesystem.ts";
@@ -9,15 +9,21 @@ import { type FileResource, filesystem } from "./filesystem.ts";
  * The resources that a configuration describes; for a source of one's own:
  *
  *     source({ name: "exports" }, ({ workspaceDir }) => filesystemResources({ path: "in", glob: "*.csv" }, workspaceDir))
+ *
+ * A path `s3://…` takes the credentials from `secrets`, or from the AWS chain.
  */
-export function filesystemResources(config: unknown, workspaceDir = "."): Resource[] {
-  return filesystem(config, workspaceDir).map(toResource);
+export function filesystemResources(
+  config: unknown,
+  workspaceDir = ".",
+  secrets: SourceContext["secrets"] = {},
+): Resource[] {
+  return filesystem(config, { workspaceDir, secrets }).map(toResource);
 }
 
 export const filesystemSource: BuiltInSource = {
   configSchema: filesystemConfigSchema,
-  create: ({ config, workspaceDir }) =>
-    new Source({ name: "filesystem", resources: filesystemResources(config, workspaceDir) }),
+  create: ({ config, workspaceDir, secrets }) =>
+    new Source({ name: "filesystem", resources: filesystemResources(config, workspaceDir, secrets) }),
 };
 
 function toResource({ name, hints, read }: FileResource): Resource {

@@ -5,7 +5,7 @@
  *     insert into target (…) select cast(…), … from read_parquet([…], union_by_name = true)
  */
 
-import { type DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
+import type { DuckDBConnection } from "@duckdb/node-api";
 import { EngineError } from "../../errors.ts";
 import type { LoadColumn } from "../../sql/statement.ts";
 
@@ -89,10 +89,8 @@ function insertSql(target: BulkTarget, columns: readonly LoadColumn[], files: re
   return `insert into ${table.map(quote).join(".")} (${names}) select ${values} from ${readSql(files)}`;
 }
 
-const nameOf = ({ schema, table }: BulkTarget): string => `${schema}.${table}`;
-
 function cancelled(target: BulkTarget): EngineError {
-  return new EngineError("CANCELLED", `Loading ${nameOf(target)} was cancelled.`);
+  return new EngineError("CANCELLED", `Loading ${target.table} was cancelled.`);
 }
 
 /**
@@ -106,7 +104,7 @@ async function explain(
   files: readonly string[],
   signal: AbortSignal | undefined,
 ): Promise<unknown> {
-  const table = nameOf(target);
+  const { table } = target;
   if (signal?.aborted) return cancelled(target);
   const message = error instanceof Error ? error.message : String(error);
   if (/magic bytes|parquet footer|too small to be a Parquet file/i.test(message)) {
@@ -152,6 +150,7 @@ async function columnRefused(
   columns: readonly LoadColumn[],
   files: readonly string[],
 ): Promise<LoadColumn | undefined> {
+  const { DuckDBInstance } = await import("@duckdb/node-api");
   const instance = await DuckDBInstance.create(":memory:");
   const connection = await instance.connect();
   try {

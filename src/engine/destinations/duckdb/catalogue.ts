@@ -1,8 +1,10 @@
 /** What a DuckDB database says of a dataset. */
 
 import type { DuckDBConnection, Json } from "@duckdb/node-api";
+import { LOADS_TABLE } from "../../schema/tables.ts";
+import { commentKey, type LiveComments } from "../../sql/comments.ts";
 import { type Dataset, duckdbDialect } from "../../sql/dialect.ts";
-import { LOADS_TABLE, selectLoad } from "../../sql/metadata.ts";
+import { selectLoad } from "../../sql/metadata.ts";
 import type { Statement } from "../../sql/statement.ts";
 import type { LiveCatalogue } from "../destination.ts";
 
@@ -52,4 +54,33 @@ order by t.table_name, c.column_index`,
     live.set(table, columns);
   }
   return live;
+}
+
+async function readComments(connection: DuckDBConnection, dataset: Dataset): Promise<LiveComments> {
+  const rows = await readRows(connection, {
+    sql: `select table_name, '' as column_name, comment from duckdb_tables()
+where database_name = $1 and schema_name = $2 and comment is not null
+union all
+select table_name, column_name, comment from duckdb_columns()
+where database_name = $1 and schema_name = $2 and comment is not null`,
+    parameters: [dataset.catalog ?? "", dataset.schema],
+  });
+  return new Map(
+    rows.map((row) => [commentKey(String(row.table_name), String(row.column_name)), String(row.comment)]),
+  );
+}
+
+/** What there is of a dataset, for a plan. */
+export interface Live {
+  readonly catalogue: LiveCatalogue;
+  readonly comments: LiveComments;
+  readonly exists: boolean;
+}
+
+export async function readLive(connection: DuckDBConnection, dataset: Dataset): Promise<Live> {
+  return {
+    catalogue: await readCatalogue(connection, dataset),
+    comments: await readComments(connection, dataset),
+    exists: await datasetExists(connection, dataset),
+  };
 }

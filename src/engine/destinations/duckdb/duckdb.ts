@@ -1,18 +1,15 @@
 /** DuckDB as a destination: one file, one dataset a session, one transaction a package. */
 
-import { inflateSync } from "node:zlib";
+import { existsSync } from "node:fs";
 import type { DuckDBConnection, DuckDBValue, Json } from "@duckdb/node-api";
 import type { RunContext } from "../../context.ts";
 import { EngineError } from "../../errors.ts";
+import type { LoadPlan } from "../../load/plan.ts";
+import { BOUNDARY_TABLE } from "../../schema/boundary-table.ts";
+import { LOADS_TABLE, STATE_TABLE, VERSION_TABLE } from "../../schema/tables.ts";
+import { selectBoundary } from "../../sql/boundary.ts";
 import { type Dataset, duckdbDialect } from "../../sql/dialect.ts";
-import {
-  LOADS_TABLE,
-  STATE_TABLE,
-  selectLoads,
-  selectState,
-  selectVersions,
-  VERSION_TABLE,
-} from "../../sql/metadata.ts";
+import { selectLoads, selectState, selectVersions, storedSchemaText } from "../../sql/metadata.ts";
 import { REPLACE_STRATEGIES, type ReplaceStrategy } from "../../sql/replace.ts";
 import type { Statement } from "../../sql/statement.ts";
 import type {
@@ -28,10 +25,11 @@ import type {
   SchemaVersionRow,
   StoredStateRow,
 } from "../destination.ts";
-import { datasetExists, isCommitted, type Row, readCatalogue, readRows } from "./catalogue.ts";
+import { AbsentDatabase } from "./absent-database.ts";
+import { datasetExists, isCommitted, type Row, readCatalogue, readLive, readRows } from "./catalogue.ts";
 import { duckdbError } from "./errors.ts";
 import { DuckdbInstances, type SharedInstance } from "./instances.ts";
-import { DuckdbPackageLoad } from "./package-load.ts";
+import { DuckdbPackageLoad, planFor } from "./package-load.ts";
 
 export interface DuckdbOptions {
   /** The database file; it and its folder are made where they are missing. */
@@ -69,7 +67,7 @@ export function duckdb(
     name: options.name ?? null,
     capabilities: { identifierLengthMax: 65536, jobFormat: "parquet" },
     displayName: `duckdb:${options.path}`,
-    async open(dataset, context) {
+    async open(dataset, context, { create = true } = {}) {
       if (options.path === "" || options.path.startsWith(":memory:")) {
         throw new EngineError(
           "DESTINATION_INVALID",
@@ -79,6 +77,7 @@ export function duckdb(
           },
         );
       }
+      if (!create && !existsSync(options.path)) return new AbsentDatabase(options.path, dataset);
       const shared = await instances.open(options.path);
       try {
         return await DuckdbSession.start(shared, dataset, options, context);
@@ -170,6 +169,12 @@ class DuckdbSession implements DestinationSession {
     }));
   }
 
+  async readBoundary(key: readonly string[]): Promise<{ chunk: number; hashes: string }[]> {
+    if (!(await this.hasTables(BOUNDARY_TABLE))) return [];
+    const rows = await this.rows(selectBoundary(duckdbDialect, this.dataset, key));
+    return rows.map((row) => ({ chunk: Number(row.chunk), hashes: String(row.hashes) }));
+  }
+
   async catalogue(): Promise<LiveCatalogue> {
     return this.read(() => readCatalogue(this.connection, this.dataset));
   }
@@ -194,6 +199,11 @@ class DuckdbSession implements DestinationSession {
     this.shared.release();
   }
 
+  async planPackage(work: PackageToCommit): Promise<LoadPlan> {
+    const { connection, dataset, context } = this;
+    return this.read(async () => planFor(work, await readLive(connection, dataset), dataset, context));
+  }
+
   async commitPackage(work: PackageToCommit): Promise<CommitReport> {
     return this.beginPackage(work).commit(work);
   }
@@ -215,7 +225,7 @@ class DuckdbSession implements DestinationSession {
       inserted_at: String(row.inserted_at),
       schema_name: String(row.schema_name),
       version_hash: String(row.version_hash),
-      schema: schemaText(String(row.schema)),
+      schema: storedSchemaText(String(row.schema)),
     }));
   }
 
@@ -252,14 +262,4 @@ async function configure(
 
 function textOrNull(value: Json | undefined): string | null {
   return value === null || value === undefined ? null : String(value);
-}
-
-/** dlt packs a schema that is too long for a text column: base64 of zlib. JSON begins with a brace. */
-function schemaText(stored: string): string {
-  if (stored.startsWith("{")) return stored;
-  try {
-    return inflateSync(Buffer.from(stored, "base64")).toString("utf8");
-  } catch {
-    return stored;
-  }
 }

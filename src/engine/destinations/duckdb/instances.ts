@@ -6,9 +6,15 @@
 
 import { mkdir, realpath } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { DuckDBInstance } from "@duckdb/node-api";
+import type { DuckDBInstance } from "@duckdb/node-api";
 import { duckdbError } from "./errors.ts";
 import type { Turn } from "./package-load.ts";
+
+/** The native library is loaded with the first file: a server that reads folders starts without it. */
+async function openCached(file: string): Promise<DuckDBInstance> {
+  const { DuckDBInstance } = await import("@duckdb/node-api");
+  return DuckDBInstance.fromCache(file);
+}
 
 interface OpenFile {
   readonly instance: Promise<DuckDBInstance>;
@@ -34,7 +40,7 @@ export class DuckdbInstances {
     let open = this.files.get(file);
     if (open === undefined) {
       // `fromCache`: an instance that somebody else in this process has made is found as well.
-      open = { instance: DuckDBInstance.fromCache(file), users: 0, lastTurn: Promise.resolve() };
+      open = { instance: openCached(file), users: 0, lastTurn: Promise.resolve() };
       this.files.set(file, open);
     }
     open.users += 1;

@@ -12,23 +12,18 @@
 
 import { mkdir, stat } from "node:fs/promises";
 import { basename } from "node:path";
-import type { DuckDBConnection } from "@duckdb/node-api";
+import type { DuckDBConnection, DuckDBValue } from "@duckdb/node-api";
 import type { RunContext } from "../../context.ts";
 import { EngineError } from "../../errors.ts";
 import { type LoadPlan, planLoad } from "../../load/plan.ts";
+import { dumpBlocks } from "../../package/block-format.ts";
+import { BOUNDARY_TABLE } from "../../schema/boundary-table.ts";
 import type { Schema } from "../../schema/types.ts";
-import { type Dataset, duckdbDialect } from "../../sql/dialect.ts";
+import { type Dataset, duckdbDialect, qualified, quoteAll } from "../../sql/dialect.ts";
 import type { Count, LoadColumn, Step } from "../../sql/statement.ts";
-import type {
-  CommitReport,
-  LiveCatalogue,
-  PackageLoad,
-  PackageStart,
-  PackageToCommit,
-  TableJobs,
-} from "../destination.ts";
+import type { CommitReport, PackageLoad, PackageStart, PackageToCommit, TableJobs } from "../destination.ts";
 import { bulkLoad } from "./bulk-load.ts";
-import { datasetExists, isCommitted, readCatalogue, readRows } from "./catalogue.ts";
+import { isCommitted, type Live, readLive, readRows } from "./catalogue.ts";
 import { duckdbError } from "./errors.ts";
 
 /** The turn on the file: other packages wait until it is over. */
@@ -58,8 +53,7 @@ export class DuckdbPackageLoad implements PackageLoad {
   private table: string | undefined;
   private inTransaction = false;
   /** As of the beginning of the transaction. */
-  private live: LiveCatalogue = new Map();
-  private exists = false;
+  private live: Live | undefined;
 
   private readonly jobsAhead = new Map<string, TableJobs>();
   private readonly loadedAhead = new Map<string, LoadedAhead>();
@@ -149,8 +143,7 @@ export class DuckdbPackageLoad implements PackageLoad {
     await connection.run("begin transaction");
     this.inTransaction = true;
     if (await isCommitted(connection, dataset, start.loadId)) return false;
-    this.live = await readCatalogue(connection, dataset);
-    this.exists = await datasetExists(connection, dataset);
+    this.live = await readLive(connection, dataset);
     return true;
   }
 
@@ -241,21 +234,7 @@ export class DuckdbPackageLoad implements PackageLoad {
   }
 
   private plan(work: PackageToCommit): LoadPlan {
-    return planLoad({
-      dialect: duckdbDialect,
-      dataset: this.dataset,
-      loadId: work.loadId,
-      schema: work.schema,
-      schemaJson: work.schemaJson,
-      jobs: work.jobs,
-      replaceTables: work.replaceTables,
-      dropTables: work.dropTables,
-      truncateTables: work.truncateTables,
-      previousSchema: work.previousSchema,
-      live: this.live,
-      exists: this.exists,
-      insertedAt: new Date(this.context.now()).toISOString(),
-    });
+    return planFor(work, this.live!, this.dataset, this.context);
   }
 
   private async runDdl(plan: LoadPlan): Promise<void> {
@@ -276,6 +255,10 @@ export class DuckdbPackageLoad implements PackageLoad {
       if (step.counts !== undefined) this.count(step.table, step.counts, result.rowsChanged);
       return;
     }
+    if (step.table === BOUNDARY_TABLE) {
+      for (const file of step.files) await this.insertBlocks(step, file);
+      return;
+    }
     const ahead = this.loadedAhead.get(step.table);
     const files =
       ahead === undefined ? step.files : step.files.filter((file) => !ahead.files.has(basename(file)));
@@ -292,6 +275,21 @@ export class DuckdbPackageLoad implements PackageLoad {
     }
     this.report(step.table, rows, bytes);
     if (step.counts !== undefined) this.count(step.table, step.counts, rows);
+  }
+
+  /** Boundary hashes are written while rows are extracted, in blocks for any destination; they are few rows. */
+  private async insertBlocks(step: Extract<Step, { kind: "load" }>, file: string): Promise<void> {
+    const names = step.columns.map(({ name }) => name);
+    const places = names.map((_, i) => `$${i + 1}`).join(", ");
+    const target = qualified(duckdbDialect, step.into);
+    const sql = `insert into ${target} (${quoteAll(duckdbDialect, names)}) values (${places})`;
+    for await (const row of dumpBlocks(file)) {
+      this.throwIfCancelled();
+      await this.connection.run(
+        sql,
+        names.map((name) => row[name] as DuckDBValue),
+      );
+    }
   }
 
   private report(table: string, rows: number, bytes: number): void {
@@ -319,6 +317,18 @@ export class DuckdbPackageLoad implements PackageLoad {
     }
     return isFromDuckdb(error) || error instanceof EngineError ? duckdbError(error, "load", where) : error;
   }
+}
+
+export function planFor(work: PackageToCommit, live: Live, dataset: Dataset, context: RunContext): LoadPlan {
+  return planLoad({
+    dialect: duckdbDialect,
+    dataset,
+    ...work,
+    live: live.catalogue,
+    comments: live.comments,
+    exists: live.exists,
+    insertedAt: new Date(context.now()).toISOString(),
+  });
 }
 
 /** DuckDB's messages begin with their class; anything else (a test's crash, a bug) passes as it is. */

@@ -1,7 +1,9 @@
 /** What a Postgres database says about itself. All names are qualified: no search path is asked. */
 
+import { LOADS_TABLE } from "../../schema/tables.ts";
+import { commentKey, type LiveComments } from "../../sql/comments.ts";
 import type { Dataset, Dialect } from "../../sql/dialect.ts";
-import { LOADS_TABLE, selectLoad } from "../../sql/metadata.ts";
+import { selectLoad } from "../../sql/metadata.ts";
 import type { LiveCatalogue } from "../destination.ts";
 import type { Connection } from "./connection.ts";
 
@@ -59,4 +61,26 @@ order by c.relname collate "C", a.attnum`,
     live.set(table, columns);
   }
   return live;
+}
+
+export async function readComments(connection: Connection, { schema }: Dataset): Promise<LiveComments> {
+  const rows = await connection.rows({
+    sql: `select '' as relname, '' as attname, d.description
+from pg_catalog.pg_namespace as n
+join pg_catalog.pg_description as d
+  on d.objoid = n.oid and d.classoid = 'pg_catalog.pg_namespace'::pg_catalog.regclass
+where n.nspname = $1
+union all
+select c.relname, coalesce(a.attname, ''), d.description
+from pg_catalog.pg_class as c
+join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+join pg_catalog.pg_description as d
+  on d.objoid = c.oid and d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass
+left join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attnum = d.objsubid and d.objsubid > 0
+where n.nspname = $1 and c.relkind in ('r', 'p')`,
+    parameters: [schema],
+  });
+  return new Map(
+    rows.map((row) => [commentKey(row.relname ?? "", row.attname ?? ""), String(row.description)]),
+  );
 }

@@ -13,10 +13,11 @@ import { stat } from "node:fs/promises";
 import type { RunContext } from "../../context.ts";
 import { EngineError } from "../../errors.ts";
 import { type LoadPlan, planLoad } from "../../load/plan.ts";
+import { hasDescriptions } from "../../sql/comments.ts";
 import type { Dataset, Dialect } from "../../sql/dialect.ts";
 import type { Count, Step } from "../../sql/statement.ts";
 import type { CommitReport, PackageToCommit } from "../destination.ts";
-import { datasetExists, isCommitted, readCatalogue } from "./catalogue.ts";
+import { datasetExists, isCommitted, readCatalogue, readComments } from "./catalogue.ts";
 import type { Connection } from "./connection.ts";
 import { copyFiles } from "./copy.ts";
 import { isFromPostgres, postgresError } from "./errors.ts";
@@ -37,6 +38,7 @@ export class Commit {
   private readonly context: RunContext;
   private readonly work: PackageToCommit;
   private readonly counts: Record<string, { inserted: number; deleted?: number; deduplicated?: number }> = {};
+  private readonly nulsRemoved: Record<string, Record<string, number>> = {};
   /** The table being written, for the error. */
   private table: string | undefined;
   private inTransaction = false;
@@ -54,6 +56,15 @@ export class Commit {
     this.settings = settings;
     this.context = context;
     this.work = work;
+  }
+
+  /** What `run` would do; the catalogue is only read. */
+  async preview(): Promise<LoadPlan> {
+    try {
+      return await this.plan();
+    } catch (error) {
+      throw this.explain(error);
+    }
   }
 
   async run(): Promise<CommitReport> {
@@ -106,6 +117,7 @@ export class Commit {
       foreign: plan.ddl.foreign,
       mismatched: plan.ddl.mismatched,
       widened: plan.ddl.widened,
+      nulsRemoved: this.nulsRemoved,
     };
   }
 
@@ -144,6 +156,7 @@ set local datestyle = 'ISO, MDY'`);
       truncateTables: work.truncateTables,
       previousSchema: work.previousSchema,
       live: await readCatalogue(connection, dataset),
+      comments: hasDescriptions(work.schema) ? await readComments(connection, dataset) : undefined,
       exists: await datasetExists(connection, dataset),
       insertedAt: new Date(context.now()).toISOString(),
     });
@@ -166,6 +179,8 @@ set local datestyle = 'ISO, MDY'`);
     });
     for (const [column, cells] of nulsRemoved) {
       context.log("warn", "postgres:nul_removed", { table: step.table, column, cells });
+      const ofTable = this.nulsRemoved[step.table] ?? {};
+      this.nulsRemoved[step.table] = { ...ofTable, [column]: (ofTable[column] ?? 0) + cells };
     }
     if (step.counts !== undefined) this.count(step.table, step.counts, rows);
   }

@@ -1,21 +1,17 @@
 /** Postgres as a destination: one schema a dataset, one connection a session, one transaction a package. */
 
-import { inflateSync } from "node:zlib";
 import type { RunContext } from "../../context.ts";
+import type { LoadPlan } from "../../load/plan.ts";
+import { BOUNDARY_TABLE } from "../../schema/boundary-table.ts";
+import { LOADS_TABLE, STATE_TABLE, VERSION_TABLE } from "../../schema/tables.ts";
+import { selectBoundary } from "../../sql/boundary.ts";
 import {
   type Dataset,
   type Dialect,
   POSTGRES_IDENTIFIER_BYTES_MAX,
   postgresDialect,
 } from "../../sql/dialect.ts";
-import {
-  LOADS_TABLE,
-  STATE_TABLE,
-  selectLoads,
-  selectState,
-  selectVersions,
-  VERSION_TABLE,
-} from "../../sql/metadata.ts";
+import { selectLoads, selectState, selectVersions, storedSchemaText } from "../../sql/metadata.ts";
 import type { Statement } from "../../sql/statement.ts";
 import type {
   CommitReport,
@@ -136,6 +132,12 @@ class PostgresSession implements DestinationSession {
     return this.read((connection) => readCatalogue(connection, this.parts.dataset));
   }
 
+  async readBoundary(key: readonly string[]): Promise<{ chunk: number; hashes: string }[]> {
+    const { dialect, dataset } = this.parts;
+    const rows = await this.rowsOf([BOUNDARY_TABLE], selectBoundary(dialect, dataset, key));
+    return rows.map((row) => ({ chunk: Number(row.chunk), hashes: String(row.hashes) }));
+  }
+
   async query(sql: string, parameters: readonly unknown[] = []): Promise<QueryResult> {
     return this.read(async (connection) => {
       await connection.run("begin; set local time zone 'UTC'; set local datestyle = 'ISO, MDY'");
@@ -151,6 +153,13 @@ class PostgresSession implements DestinationSession {
         await connection.run("rollback").catch(() => connection.destroy());
         throw error;
       }
+    });
+  }
+
+  async planPackage(work: PackageToCommit): Promise<LoadPlan> {
+    return this.exclusive((connection) => {
+      const { commit, context } = this.parts;
+      return new Commit(connection, this.parts, commit, context, work).preview();
     });
   }
 
@@ -177,7 +186,7 @@ class PostgresSession implements DestinationSession {
       inserted_at: String(row.inserted_at),
       schema_name: String(row.schema_name),
       version_hash: String(row.version_hash),
-      schema: schemaText(String(row.schema)),
+      schema: storedSchemaText(String(row.schema)),
     }));
   }
 
@@ -238,15 +247,5 @@ function jsonValue(value: string | null, type: string): unknown {
       return Number.isFinite(Number(value)) ? Number(value) : value;
     default:
       return value;
-  }
-}
-
-/** dlt packs a schema that is too long for a text column: base64 of zlib. JSON begins with a brace. */
-function schemaText(stored: string): string {
-  if (stored.startsWith("{")) return stored;
-  try {
-    return inflateSync(Buffer.from(stored, "base64")).toString("utf8");
-  } catch {
-    return stored;
   }
 }

@@ -1,0 +1,78 @@
+/** The machine that runs the load. */
+
+import type { Pattern } from "../pattern.ts";
+
+export const MACHINE: readonly Pattern[] = [
+  {
+    code: "OUT_OF_MEMORY",
+    category: "memory",
+    title: "The process ran out of memory.",
+    retry: "after_fix",
+    names: ["ERR_WORKER_OUT_OF_MEMORY", "OOMKilled", "MemoryError"],
+    text: [
+      "JavaScript heap out of memory",
+      "exited with code 137",
+      "exit code 137",
+      "exit code 134",
+      "Reached heap limit",
+    ],
+    causes: ["A whole answer is held in memory.", "Batches are large.", "The container's limit is low."],
+    checks: ["runs"],
+    fixes: [
+      "Yield rows page by page.",
+      "Load smaller packages.",
+      "Raise the limit (--max-old-space-size, or the container's).",
+    ],
+    steps: ["run_pipeline"],
+  },
+  {
+    code: "DISK_FULL",
+    category: "disk",
+    title: "The disk is full.",
+    retry: "no",
+    names: ["ENOSPC", "EDQUOT"],
+    text: ["No space left on device"],
+    unless: ["could not extend file"],
+    causes: [["disk_low", "The disk with the workspace is nearly full."], "Another disk or a quota is full."],
+    checks: ["disk"],
+    fixes: ["Free space.", "Move the workspace to a larger disk."],
+    steps: ["run_pipeline"],
+  },
+  {
+    code: "FILE_PERMISSION",
+    category: "permission",
+    title: "A file or folder may not be read or written.",
+    retry: "no",
+    names: ["EACCES", "EPERM", "EROFS", "PermissionError"],
+    causes: ["Another user owns it.", "The file system is mounted read-only."],
+    checks: ["disk"],
+    fixes: ["Change the owner, or move the folder."],
+  },
+  {
+    code: "FILE_MISSING",
+    category: "file",
+    title: "A file does not exist.",
+    retry: "no",
+    names: ["ENOENT", "FileNotFoundError"],
+    causes: [
+      ["file_missing", "The configured path is not there."],
+      "The working folder is another one.",
+      "A path is not set.",
+    ],
+    checks: ["config", "source"],
+    fixes: ["Use an absolute path, or one that starts at the workspace."],
+    steps: ["get_workspace", "validate_source"],
+  },
+  {
+    code: "MODULE_MISSING",
+    category: "install",
+    title: "A module or its native part is not installed.",
+    retry: "no",
+    names: ["ERR_MODULE_NOT_FOUND", "MODULE_NOT_FOUND", "ERR_DLOPEN_FAILED", "ModuleNotFoundError"],
+    text: ["Cannot find native binding", "Could not locate the bindings file", "invalid ELF header"],
+    causes: ["npm ci was not run.", "node_modules was copied from another system."],
+    checks: ["versions"],
+    fixes: ["Run npm ci on the machine that runs the load."],
+    steps: ["validate_source"],
+  },
+];

@@ -1,0 +1,100 @@
+/**
+ * A schema as text: dlt's stored JSON, and the YAML of its schema files (`<name>.schema.yaml`). Both are read
+ * back here and by dlt.
+ */
+
+import { type Document, parseDocument, stringify } from "yaml";
+import { EngineError } from "../errors.ts";
+import { indentJson, parseJsonDocument, plainJson } from "../interop/json.ts";
+import type { Schema } from "./types.ts";
+import { bumpSchema, schemaToStored, storedToSchema } from "./version.ts";
+
+export function schemaFromText(text: string): Schema {
+  return storedToSchema(parseJsonDocument(Buffer.from(text)));
+}
+
+export function schemaToText(schema: Schema): string {
+  return plainJson(schemaToStored(schema));
+}
+
+export function schemaToPrettyJson(schema: Schema): string {
+  return `${indentJson(schemaToText(schema))}\n`;
+}
+
+/** YAML 1.1, in which dlt reads it: there `no`, `on` and dates need quotes to be text. */
+export function schemaToYaml(schema: Schema): string {
+  const { imported_version_hash: _, ...stored } = schemaToStored(schema);
+  const tables = new Map(
+    [...schema.tables].map(([name, { name: _, columns, ...hints }]) => [
+      name,
+      {
+        columns: new Map([...columns].map(([column, { name: _, ...own }]) => [column, own])),
+        ...hints,
+      },
+    ]),
+  );
+  // through JSON, so that there is one rule of how a value is written
+  const document: unknown = parseJsonDocument(Buffer.from(plainJson({ ...stored, tables })));
+  return stringify(document, {
+    version: "1.1",
+    // a Map is a mapping here, not the ordered list of YAML 1.1
+    customTags: (tags) => tags.filter((tag) => typeof tag === "string" || !tag.tag.endsWith(":omap")),
+    lineWidth: 0,
+    aliasDuplicateObjects: false,
+  });
+}
+
+export type DocumentFormat = "json" | "yaml";
+
+/**
+ * The schema of a file that somebody may have edited: its hash and version are those of its content, whatever
+ * it says. `file` is for messages. Errors: SCHEMA_INVALID, SCHEMA_ENGINE_NEWER.
+ */
+export function schemaFromDocument(text: string, format: DocumentFormat, file: string): Schema {
+  let stored: unknown;
+  try {
+    stored = format === "json" ? parseJsonDocument(Buffer.from(text)) : parseYaml(text);
+  } catch (cause) {
+    throw new EngineError("SCHEMA_INVALID", `${file} is not ${format.toUpperCase()}: ${firstLine(cause)}`, {
+      hint: "Correct the file, or export the schema anew.",
+      details: { file },
+      cause,
+    });
+  }
+  try {
+    const schema = storedToSchema(stored);
+    bumpSchema(schema);
+    return schema;
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+    throw error.withDetails({ file });
+  }
+}
+
+function parseYaml(text: string): unknown {
+  const document: Document = parseDocument(text, { version: "1.1", logLevel: "silent" });
+  const [error] = document.errors;
+  if (error !== undefined) throw error;
+  return document.toJS({ mapAsMap: true, maxAliasCount: 100 });
+}
+
+function firstLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split("\n")[0] ?? "";
+}
+
+/** What normalizing and loading noted in a schema: not for files that begin new datasets. */
+export function withoutProcessingHints(schema: Schema): Schema {
+  const tables = new Map(
+    [...schema.tables].map(([name, table]) => {
+      const { "x-normalizer": _, "x-loader": __, "x-extractor": ___, ...hints } = table;
+      const columns = new Map(
+        [...table.columns].map(([column, own]) => {
+          const { "x-normalizer": _, "x-loader": __, "x-extractor": ___, ...kept } = own;
+          return [column, kept as typeof own];
+        }),
+      );
+      return [name, { ...hints, name, columns } as typeof table];
+    }),
+  );
+  return { ...schema, tables };
+}

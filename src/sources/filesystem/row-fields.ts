@@ -1,0 +1,73 @@
+/** Adds where a row comes from to rows that are bytes already. */
+
+import { JsonlPage } from "../../engine/extract/page.ts";
+
+export const FILE_NAME_KEY = "_file_name";
+export const ROW_ID_KEY = "_row_id";
+
+const LF = 10;
+const OPEN = 0x7b;
+const CLOSE = 0x7d;
+const ZERO = 0x30;
+const DIGITS_MAX = 16;
+
+/** The page with `_file_name` as last key of each row. Lines that are not objects stay: the normalizer reports them. */
+export function withFileName(page: JsonlPage, name: string): JsonlPage {
+  return withRowFields(page, name).page;
+}
+
+/** The same, and `_row_id` behind it where a number is given for the page's first row; with the rows counted. */
+export function withRowFields(
+  page: JsonlPage,
+  name: string,
+  firstRow?: number,
+): { page: JsonlPage; rows: number } {
+  const numbered = firstRow !== undefined;
+  const rowId = numbered ? `,${JSON.stringify(ROW_ID_KEY)}:` : "";
+  const field = Buffer.from(`,${JSON.stringify(FILE_NAME_KEY)}:${JSON.stringify(name)}${rowId}`);
+  const { bytes } = page;
+  let lines = 1;
+  for (let at = bytes.indexOf(LF); at !== -1; at = bytes.indexOf(LF, at + 1)) lines++;
+  const out = new Uint8Array(bytes.length + lines * (field.length + (numbered ? DIGITS_MAX : 0)));
+  let o = 0;
+  let start = 0;
+  let rows = 0;
+  while (start < bytes.length) {
+    let end = bytes.indexOf(LF, start);
+    if (end === -1) end = bytes.length;
+    const last = lastOf(bytes, start, end);
+    const close = last >= start && bytes[last] === CLOSE ? last : end;
+    out.set(bytes.subarray(start, close), o);
+    o += close - start;
+    if (close < end) {
+      const empty = bytes[lastOf(bytes, start, close)] === OPEN;
+      out.set(empty ? field.subarray(1) : field, o);
+      o += empty ? field.length - 1 : field.length;
+      if (numbered) o = writeNumber(out, o, firstRow + rows);
+    }
+    if (last >= start) rows++;
+    const rest = Math.min(end + 1, bytes.length);
+    out.set(bytes.subarray(close, rest), o);
+    o += rest - close;
+    start = rest;
+  }
+  return { page: new JsonlPage(out.subarray(0, o), { origin: page.origin, guesses: page.guesses }), rows };
+}
+
+function writeNumber(out: Uint8Array, at: number, value: number): number {
+  let digits = 1;
+  for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) digits++;
+  let rest = value;
+  for (let i = at + digits - 1; i >= at; i--) {
+    out[i] = ZERO + (rest % 10);
+    rest = Math.floor(rest / 10);
+  }
+  return at + digits;
+}
+
+/** The last byte of `bytes[start, end)` that is not white space. */
+function lastOf(bytes: Uint8Array, start: number, end: number): number {
+  let at = end - 1;
+  while (at >= start && (bytes[at] === 0x20 || bytes[at] === 0x0d || bytes[at] === 0x09)) at--;
+  return at;
+}

@@ -1,0 +1,90 @@
+/** What a run can be told on the command line and in loadwright.toml. */
+
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { RunReport } from "../../src/engine/report.ts";
+import { cli } from "../support/cli.ts";
+import { makeWorkspace, type TestWorkspace } from "../support/workspace.ts";
+
+const SOURCE = `import { incremental, resource, source } from "loadwright";
+const rows = (from, to, more) => Array.from({ length: to - from }, (_, i) => ({ id: from + i, ...more }));
+export default source({ name: "orders" }, ({ config }) => [
+  resource({ name: "orders", writeDisposition: "merge", primaryKey: "id",
+             incremental: incremental("id", { allowExternalSchedulers: config.scheduled }) },
+    ({ cursor }) => [rows(0, 10, { from: cursor.lastValue ?? "start", ...config.more })]),
+  resource({ name: "plain" }, [[{ id: 1, nothing: null }]]),
+]);
+`;
+const toml = (more = "", config = "") =>
+  `[pipelines.shop]\nsource = "orders"\n${more}\n[pipelines.shop.config]\n${config}\n`;
+
+let made: TestWorkspace;
+beforeEach(() => {
+  made = makeWorkspace({ "loadwright.toml": toml(), "sources/orders/index.ts": SOURCE });
+});
+afterEach(() => made.remove());
+
+const run = async (...words: string[]) => {
+  const { code, stdout } = await cli(made.dir, "run", "shop", "--json", ...words);
+  const document = JSON.parse(stdout) as { data: RunReport; error?: { code: string; details?: unknown } };
+  return { code, ...document };
+};
+const query = async (sql: string): Promise<unknown> =>
+  JSON.parse((await cli(made.dir, "query", "shop", sql, "--json")).stdout).data.rows;
+
+describe("loadwright run", () => {
+  it("--backfill loads a window and leaves the cursor where it is", async () => {
+    expect((await run()).code).toBe(0);
+    const window = await run("--backfill", "3..6", "--resources", "orders");
+    expect(window.data.rows).toMatchObject({ orders: 3 });
+    const info = JSON.parse((await cli(made.dir, "pipeline", "shop", "--json")).stdout).data;
+    expect(info.cursors).toMatchObject([{ resource: "orders", last_value: 9 }]);
+    expect((await run("--backfill", "3")).code).toBe(2);
+    expect((await run("--backfill", "3..6", "--resources", "plain")).data.error?.code).toBe("CONFIG_INVALID");
+  });
+
+  it("--refresh asks first, and carries out with --yes", async () => {
+    await run();
+    made.write("sources/orders/index.ts", SOURCE.replace("rows(0, 10", "rows(5, 7"));
+    const asked = await run("--refresh", "drop_data", "--resources", "orders");
+    expect(asked).toMatchObject({
+      code: 5,
+      error: {
+        code: "CONFIRM_REQUIRED",
+        details: { plan: { refresh: "drop_data", tables: ["orders"], resource_states: ["orders"] } },
+      },
+    });
+    expect(await query("select count(*) from orders")).toEqual([[10]]);
+    expect((await run("--refresh", "drop_data", "--resources", "orders", "--yes")).code).toBe(0);
+    expect(await query("select count(*) from orders")).toEqual([[2]]);
+    expect(await query("select count(*) from plain")).toEqual([[1]]);
+  });
+
+  it("takes the contract from the command line, else from loadwright.toml", async () => {
+    await run();
+    made.write("loadwright.toml", toml('schema_contract = "freeze"', "more = { extra = 1 }"));
+    const again = ["--backfill", "0..2", "--resources", "orders"];
+    expect((await run(...again)).data.error?.code).toBe("CONTRACT_VIOLATION");
+    expect((await run(...again, "--schema-contract", "columns=evolve")).code).toBe(0);
+    expect((await run("--schema-contract", "columns=never")).code).toBe(2);
+  });
+
+  it("takes a scheduler's interval from dlt's variables", async () => {
+    made.write("loadwright.toml", toml("", "scheduled = true"));
+    process.env.DLT_INTERVAL_START = "2";
+    process.env.DLT_INTERVAL_END = "4";
+    try {
+      expect((await run()).data.rows).toMatchObject({ orders: 2, plain: 1 });
+      delete process.env.DLT_INTERVAL_END;
+      expect(await run()).toMatchObject({ code: 2, error: { code: "CONFIG_INVALID" } });
+    } finally {
+      delete process.env.DLT_INTERVAL_START;
+      delete process.env.DLT_INTERVAL_END;
+    }
+  });
+
+  it("keeps columns of nulls where loadwright.toml says so", async () => {
+    made.write("loadwright.toml", toml("keep_null_columns = true"));
+    await run();
+    expect(await query("select nothing from plain")).toEqual([[null]]);
+  });
+});
