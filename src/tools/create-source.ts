@@ -71,7 +71,11 @@ const OPENAPI = z.strictObject({
   file: z.string().min(1).optional().describe("A file of the workspace, JSON or YAML"),
   text: z.string().min(1).max(SPEC_BYTES_MAX).optional().describe("Or the document itself"),
   base_url: BASE_URL.optional().describe("Instead of the document's server"),
-  resources: z.array(z.string().min(1)).min(1).optional().describe("Names, paths or operation ids; default all lists"),
+  resources: z
+    .array(z.string().min(1))
+    .min(1)
+    .optional()
+    .describe("Names, paths or operation ids; default all lists"),
   initial_value: z.union([z.string(), z.number()]).optional().describe("Where cursors start"),
 });
 
@@ -135,12 +139,16 @@ export const createSourceTool = defineTool({
     const kinds = KINDS.filter((kind) => input[kind] !== undefined && input[kind] !== false);
     const [kind] = kinds;
     if (kind === undefined || kinds.length > 1) {
-      throw new EngineError("ARGUMENTS_INVALID", `create_source takes exactly one of ${KINDS.join(", ")}; ${kinds.length === 0 ? "none" : kinds.join(" and ")} came.`);
+      throw new EngineError(
+        "ARGUMENTS_INVALID",
+        `create_source takes exactly one of ${KINDS.join(", ")}; ${kinds.length === 0 ? "none" : kinds.join(" and ")} came.`,
+      );
     }
     const style = kind === "empty" ? "typescript" : input.style;
     refuseExisting(workspace, name, style);
     const draft = await draftOf(workspace, input, kind, signal);
-    const code = style === "config" ? undefined : draft === undefined ? emptyTemplate(name) : codeFor(name, draft);
+    const code =
+      style === "config" ? undefined : draft === undefined ? emptyTemplate(name) : codeFor(name, draft);
     const description = input.description ?? draft?.description;
     const config = code?.config ?? draft?.config ?? {};
     const source = code === undefined ? draft!.source : name;
@@ -228,9 +236,13 @@ function readSpec(workspace: Workspace, file: string): string {
   const path = workspace.inside(file);
   const found = statSync(path, { throwIfNoEntry: false });
   if (found?.isFile() && found.size <= SPEC_BYTES_MAX) return readFileSync(path, "utf8");
-  throw new EngineError("SPEC_UNREADABLE", `${file} ${found?.isFile() ? `has more than ${SPEC_BYTES_MAX} bytes` : "is not a file of the workspace"}.`, {
-    details: { file },
-  });
+  throw new EngineError(
+    "SPEC_UNREADABLE",
+    `${file} ${found?.isFile() ? `has more than ${SPEC_BYTES_MAX} bytes` : "is not a file of the workspace"}.`,
+    {
+      details: { file },
+    },
+  );
 }
 
 function refuseExisting(workspace: Workspace, name: string, style: string): void {
@@ -239,7 +251,8 @@ function refuseExisting(workspace: Workspace, name: string, style: string): void
       details: { name, pipelines: workspace.pipelineNames().slice(0, 100) },
     });
   if (workspace.config.pipelines.has(name)) throw exists("a pipeline");
-  if (style === "typescript" && listSources(workspace.dir).some((one) => one.name === name)) throw exists("a source");
+  if (style === "typescript" && listSources(workspace.dir).some((one) => one.name === name))
+    throw exists("a source");
 }
 
 export function nextSteps(pipeline: string, missing: readonly string[], dry: boolean): NextStep[] {
@@ -254,4 +267,3 @@ export function nextSteps(pipeline: string, missing: readonly string[], dry: boo
     { tool: "run_pipeline", arguments: { pipeline }, why: "load" },
   ];
 }
-

@@ -5,8 +5,8 @@ import { EngineError } from "../engine/errors.ts";
 import { builtInSourceNames } from "../sources/registry.ts";
 import { dryRun, lintShape, missingSecrets, WRITTEN, writeChecked } from "./building/build.ts";
 import { revisionOf, SourceFiles, type SourceState } from "./building/source-files.ts";
-import { writeTable } from "./building/toml-write.ts";
 import { sectionOf, withSection } from "./building/toml-section.ts";
+import { writeTable } from "./building/toml-write.ts";
 import { CONFIG_FILE } from "./config.ts";
 import { nextSteps } from "./create-source.ts";
 import { defineTool, FORMAT, PIPELINE } from "./define-tool.ts";
@@ -29,21 +29,35 @@ export const updateSourceTool = defineTool({
     set: z
       .record(z.string(), z.unknown())
       .optional()
-      .describe('Dotted path below the pipeline -> value; null removes: {"config.resources.0.endpoint.paginator": "header_link"}'),
-    section: z.string().min(1).max(500_000).optional().describe("The pipeline's tables of loadwright.toml as a whole"),
+      .describe(
+        'Dotted path below the pipeline -> value; null removes: {"config.resources.0.endpoint.paginator": "header_link"}',
+      ),
+    section: z
+      .string()
+      .min(1)
+      .max(500_000)
+      .optional()
+      .describe("The pipeline's tables of loadwright.toml as a whole"),
     files: z
       .array(z.strictObject({ path: z.string().min(1), content: z.string().max(524_288).nullable() }))
       .max(50)
       .optional()
       .describe("Whole files below sources/; content null deletes"),
-    patch: z.string().min(1).max(1_000_000).optional().describe("Unified diff of loadwright.toml and files below sources/"),
+    patch: z
+      .string()
+      .min(1)
+      .max(1_000_000)
+      .optional()
+      .describe("Unified diff of loadwright.toml and files below sources/"),
     revert_to: z.string().min(1).optional().describe("A revision"),
     dry_run: z.boolean().default(false),
     response_format: FORMAT,
   }),
   output: z.object({
     ...WRITTEN,
-    revisions: z.array(z.object({ number: z.number(), revision: z.string(), at: z.string(), note: z.string() })),
+    revisions: z.array(
+      z.object({ number: z.number(), revision: z.string(), at: z.string(), note: z.string() }),
+    ),
   }),
   async execute(input, context) {
     const { workspace } = context;
@@ -52,15 +66,23 @@ export const updateSourceTool = defineTool({
     const files = new SourceFiles(workspace);
     const current = files.current(pipeline);
     if (current.section === undefined) {
-      throw new EngineError("INVALID_PATCH", `${pipeline} has no table [pipelines.${pipeline}] of its own in ${CONFIG_FILE}.`, {
-        hint: `Write it as [pipelines.${pipeline}] by hand first.`,
-      });
+      throw new EngineError(
+        "INVALID_PATCH",
+        `${pipeline} has no table [pipelines.${pipeline}] of its own in ${CONFIG_FILE}.`,
+        {
+          hint: `Write it as [pipelines.${pipeline}] by hand first.`,
+        },
+      );
     }
     const revision = revisionOf(current);
     if (input.expected_revision !== revision) {
-      throw new EngineError("STALE_REVISION", `The source of ${pipeline} is at revision ${revision}, not ${input.expected_revision}.`, {
-        details: { pipeline, revision, expected_revision: input.expected_revision },
-      });
+      throw new EngineError(
+        "STALE_REVISION",
+        `The source of ${pipeline} is at revision ${revision}, not ${input.expected_revision}.`,
+        {
+          details: { pipeline, revision, expected_revision: input.expected_revision },
+        },
+      );
     }
     const after = changed(current, input, files, source);
     const planned = files.plan(pipeline, after);
@@ -73,7 +95,7 @@ export const updateSourceTool = defineTool({
       summary: `${input.dry_run ? "Dry run: nothing was written" : `The source of ${pipeline} is at revision ${done.revision} now`} (${what === "" ? "no difference" : what}).`,
       data: {
         pipeline,
-        source: workspace.config.pipelines.get(pipeline)?.source ?? source,
+        source: workspace.reopened().config.pipelines.get(pipeline)?.source ?? source,
         written: !input.dry_run,
         revision: done.revision,
         changes: planned.changes.map((one) => ({ ...one })),
@@ -97,10 +119,15 @@ interface Change {
 
 function changed(current: SourceState, change: Change, store: SourceFiles, source: string): SourceState {
   const { pipeline, set, section, files, patch, revert_to } = change;
-  const given = Object.entries({ set, section, files, patch, revert_to }).filter(([, value]) => value !== undefined);
+  const given = Object.entries({ set, section, files, patch, revert_to }).filter(
+    ([, value]) => value !== undefined,
+  );
   const alone = [revert_to, patch].some((one) => one !== undefined) && given.length > 1;
   if (given.length === 0 || alone || (set !== undefined && section !== undefined)) {
-    throw new EngineError("ARGUMENTS_INVALID", "update_source takes set or section, with files or without; or patch alone; or revert_to alone.");
+    throw new EngineError(
+      "ARGUMENTS_INVALID",
+      "update_source takes set or section, with files or without; or patch alone; or revert_to alone.",
+    );
   }
   if (revert_to !== undefined) return store.revision(pipeline, revert_to);
   if (patch !== undefined) return patched(current, pipeline, patch);
@@ -133,7 +160,8 @@ function put(target: unknown, keys: readonly string[], value: unknown, path: str
     });
   if (key === undefined || key === "__proto__" || key === "constructor") throw wrong("is not a path");
   if (typeof target !== "object" || target === null) throw wrong("leads into a value");
-  if (Array.isArray(target) && !(/^\d+$/.test(key) && Number(key) <= target.length)) throw wrong(`leads to no member of a list (${key})`);
+  if (Array.isArray(target) && !(/^\d+$/.test(key) && Number(key) <= target.length))
+    throw wrong(`leads to no member of a list (${key})`);
   const holder = target as Record<string, unknown>;
   if (rest.length > 0) {
     // a resource that is only a name or path becomes a table
@@ -166,7 +194,11 @@ function patched(current: SourceState, pipeline: string, text: string): SourceSt
     if (name === undefined) throw invalid("The patch names no file.");
     const before = name === CONFIG_FILE ? section! : (files[name] ?? "");
     // line numbers of the whole file do not fit the section: the context decides
-    const result = applyPatch(before, { ...part, hunks: part.hunks.map((hunk) => ({ ...hunk })) }, { fuzzFactor: 0 });
+    const result = applyPatch(
+      before,
+      { ...part, hunks: part.hunks.map((hunk) => ({ ...hunk })) },
+      { fuzzFactor: 0 },
+    );
     if (result === false) throw invalid(`The patch does not fit ${name} as it is.`);
     if (name === CONFIG_FILE) section = sectionOf(withSection("", pipeline, result), pipeline);
     else if (part.newFileName === "/dev/null") delete files[name];

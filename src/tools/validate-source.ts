@@ -42,7 +42,8 @@ export const validateSourceTool = defineTool({
     const { source } = workspace.pipelineConfig(pipeline);
     const lint = await lintSource(workspace, pipeline, signal);
     const shape = lintShape(lint);
-    const count = (severity: string): number => lint.findings.filter((one) => one.severity === severity).length;
+    const count = (severity: string): number =>
+      lint.findings.filter((one) => one.severity === severity).length;
     const valid = count("error") === 0;
     const missing = missingSecrets(lint);
     const next: NextStep[] = missing.slice(0, 3).map((key) => ({
@@ -51,7 +52,11 @@ export const validateSourceTool = defineTool({
       why: `the secret ${key} is not set`,
     }));
     if (valid && missing.length === 0) {
-      next.push({ tool: "test_source", arguments: { pipeline }, why: "read a little into a scratch database" });
+      next.push({
+        tool: "test_source",
+        arguments: { pipeline },
+        why: "read a little into a scratch database",
+      });
     }
     return {
       summary: `${valid ? "Valid" : "Not valid"}: ${count("error")} errors, ${count("warning")} warnings, ${count("info")} notes.${missing.length === 0 ? "" : ` Secrets to set: ${missing.join(", ")}.`}`,

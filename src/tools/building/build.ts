@@ -46,7 +46,7 @@ export async function writeChecked(
 ): Promise<{ revision: string; lint: LintResult }> {
   gates.require("write", "Writing a source");
   const written = await new SourceFiles(workspace).write(planned, note, async () => {
-    const lint = await lintSource(workspace, planned.pipeline, signal);
+    const lint = await lintSource(workspace.reopened(), planned.pipeline, signal);
     const errors = lint.findings.filter((one) => one.severity === "error");
     if (errors.length > 0) throw refused(errors);
     return lint;
@@ -55,12 +55,15 @@ export async function writeChecked(
 }
 
 /** As `writeChecked`, with everything put back at the end. */
-export async function dryRun(planned: Planned, context: ToolContext): Promise<{ revision: string; lint: LintResult }> {
+export async function dryRun(
+  planned: Planned,
+  context: ToolContext,
+): Promise<{ revision: string; lint: LintResult }> {
   const done = new DryRunEnd();
   const { workspace, signal } = context;
   try {
     await new SourceFiles(workspace).write(planned, "", async () => {
-      done.lint = await lintSource(workspace, planned.pipeline, signal);
+      done.lint = await lintSource(workspace.reopened(), planned.pipeline, signal);
       throw done;
     });
   } catch (error) {

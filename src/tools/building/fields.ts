@@ -32,7 +32,8 @@ export function factsOf(row: Shape): FieldFacts[] {
         : {
             rows: seen.length,
             nulls: seen.filter((value) => value === null || value === undefined).length,
-            distinct: new Set(seen.filter((value) => value != null).map((value) => JSON.stringify(value))).size,
+            distinct: new Set(seen.filter((value) => value != null).map((value) => JSON.stringify(value)))
+              .size,
           };
     return [{ name, type: shape.format ?? shape.type, required: row.required.has(name), ...counted }];
   });
@@ -45,12 +46,23 @@ export function suggestKey(
 ): { readonly key: string | undefined; readonly evidence: readonly Evidence[] } {
   const about = `${resource}.primary_key`;
   const own = singular(snakeName(resource).split("__").at(-1)!);
-  const byName = ["id", `${own}_id`, `${own}_uuid`, "uuid", "guid", "_id", "key", `${own}_key`, `${own}_number`];
+  const byName = [
+    "id",
+    `${own}_id`,
+    `${own}_uuid`,
+    "uuid",
+    "guid",
+    "_id",
+    "key",
+    `${own}_key`,
+    `${own}_number`,
+  ];
   const evidence: Evidence[] = [];
   const candidates = byName
     .map((name) => fields.find((field) => snakeName(field.name) === snakeName(name)))
     .filter((field) => field !== undefined);
-  const unlike = (field: FieldFacts) => ["boolean", "number", "date", "date-time", "null"].includes(field.type);
+  const unlike = (field: FieldFacts) =>
+    ["boolean", "number", "date", "date-time", "null"].includes(field.type);
   for (const field of [...new Set(candidates)]) {
     if (unlike(field)) continue;
     const against = contradiction(field);
@@ -88,8 +100,10 @@ function supportOf({ rows, type, required }: FieldFacts): string {
   return `named like a key, ${type}${required ? ", required" : ""}${seen}`;
 }
 
-const CHANGED = /^(last_)?(updated|modified|changed|edited|update|modification)(_(at|on|time|date|ts|timestamp|datetime|utc))*$|^(updated|modified|changed)$|^last_(update|change|modified)(_\w+)?$/;
-const CREATED = /^(created|inserted|creation|added|occurred|received|ingested)(_(at|on|time|date|ts|timestamp|datetime|utc))*$/;
+const CHANGED =
+  /^(last_)?(updated|modified|changed|edited|update|modification)(_(at|on|time|date|ts|timestamp|datetime|utc))*$|^(updated|modified|changed)$|^last_(update|change|modified)(_\w+)?$/;
+const CREATED =
+  /^(created|inserted|creation|added|occurred|received|ingested)(_(at|on|time|date|ts|timestamp|datetime|utc))*$/;
 
 /** Fields that may serve as a cursor, the best first. */
 export function suggestCursors(fields: readonly FieldFacts[]): CursorCandidate[] {
@@ -102,8 +116,15 @@ export function suggestCursors(fields: readonly FieldFacts[]): CursorCandidate[]
       if (!timed && (kind === "time" || !["string", "integer", "unknown"].includes(field.type))) return [];
       if (!timed && field.rows !== undefined) return [];
       if (field.type === "epoch" && kind === "time" && !/time|_at$|_ts$|^ts$|date/.test(name)) return [];
-      const missing = field.nulls !== undefined && field.nulls > 0 ? `; ${field.nulls} of ${field.rows} rows have none` : "";
-      const told = { changed: "named like the time of a change", created: "named like a time of creation: later changes of a row would be missed", time: "a time" };
+      const missing =
+        field.nulls !== undefined && field.nulls > 0
+          ? `; ${field.nulls} of ${field.rows} rows have none`
+          : "";
+      const told = {
+        changed: "named like the time of a change",
+        created: "named like a time of creation: later changes of a row would be missed",
+        time: "a time",
+      };
       return [{ field: field.name, kind, why: `${told[kind]}, ${field.type}${missing}` }];
     })
     .sort((a, b) => rank[a.kind] - rank[b.kind]);

@@ -34,7 +34,15 @@ export async function draftFromFiles(
   const base = s3 === null ? await localConfig(workspace, input, evidence, warnings) : s3Config(s3, input);
   const source = s3 === null ? "filesystem" : "s3_exports";
   const outcome = await probe<"read">(
-    { kind: "read", workspaceDir: workspace.dir, pipeline, source, config: base, bounds: SNIFF, sampleRows: 0 },
+    {
+      kind: "read",
+      workspaceDir: workspace.dir,
+      pipeline,
+      source,
+      config: base,
+      bounds: SNIFF,
+      sampleRows: 0,
+    },
     { timeoutMs: TIMEOUT_MS, signal },
   );
   if (outcome.error !== undefined) {
@@ -47,7 +55,10 @@ export async function draftFromFiles(
   const resources: Record<string, Record<string, unknown>> = {};
   for (const [name, settings] of Object.entries(base.resources)) {
     const table = outcome.tables.find((one) => one.resource === name && one.parent === undefined);
-    resources[name] = { ...settings, ...(table === undefined ? {} : hintsOf(name, table, s3 === null, evidence)) };
+    resources[name] = {
+      ...settings,
+      ...(table === undefined ? {} : hintsOf(name, table, s3 === null, evidence)),
+    };
     if (table === undefined) warnings.push(`${name}: no rows were found, so no key is suggested.`);
   }
   return {
@@ -57,7 +68,10 @@ export async function draftFromFiles(
       s3 === null
         ? []
         : [
-            { key: "credentials.aws_access_key_id", why: "unless the AWS chain of this machine gives access" },
+            {
+              key: "credentials.aws_access_key_id",
+              why: "unless the AWS chain of this machine gives access",
+            },
             { key: "credentials.aws_secret_access_key", why: "with the access key" },
           ],
     evidence,
@@ -65,7 +79,12 @@ export async function draftFromFiles(
   };
 }
 
-function hintsOf(name: string, table: ReadTable, local: boolean, evidence: Evidence[]): Record<string, unknown> {
+function hintsOf(
+  name: string,
+  table: ReadTable,
+  local: boolean,
+  evidence: Evidence[],
+): Record<string, unknown> {
   evidence.push({
     about: name,
     finding: `${table.rows} rows read, ${table.columns.length} columns: ${table.columns
@@ -85,7 +104,8 @@ function hintsOf(name: string, table: ReadTable, local: boolean, evidence: Evide
   );
   const { key, evidence: ofKey } = suggestKey(name, fields);
   evidence.push(...ofKey);
-  for (const { field, why } of suggestCursors(fields)) evidence.push({ about: `${name}.cursor`, finding: `${field}: ${why}` });
+  for (const { field, why } of suggestCursors(fields))
+    evidence.push({ about: `${name}.cursor`, finding: `${field}: ${why}` });
   // s3_exports has its own key: file and row
   if (!local || key === undefined) return {};
   return { write_disposition: "merge", primary_key: key };
@@ -114,10 +134,14 @@ async function localConfig(
   const files = await listFiles(folder, input.glob ?? "**/*", (message) => warnings.push(message));
   const known = files.filter((file) => KNOWN_ENDING.test(file.relative_path));
   if (known.length === 0) {
-    throw new EngineError("SPEC_UNREADABLE", `${input.path} has no file of a known format${input.glob === undefined ? "" : ` that matches ${input.glob}`}.`, {
-      hint: "CSV, TSV, JSON, JSON Lines and Parquet are known, also as .gz and .zst.",
-      details: { path: input.path, files: files.length },
-    });
+    throw new EngineError(
+      "SPEC_UNREADABLE",
+      `${input.path} has no file of a known format${input.glob === undefined ? "" : ` that matches ${input.glob}`}.`,
+      {
+        hint: "CSV, TSV, JSON, JSON Lines and Parquet are known, also as .gz and .zst.",
+        details: { path: input.path, files: files.length },
+      },
+    );
   }
   const groups = Map.groupBy(known, (file) => patternOf(file.relative_path));
   const resources: Record<string, Record<string, unknown>> = {};
@@ -128,9 +152,13 @@ async function localConfig(
     let name = base;
     for (let number = 2; name in resources; number++) name = `${base}_${number}`;
     resources[name] = { glob: pattern };
-    evidence.push({ about: `${name}.glob`, finding: `${members.length} files match ${pattern}, format ${extname(members[0]!.relative_path.replace(/\.(gz|gzip|zst|zstd)$/i, "")).slice(1)} by name` });
+    evidence.push({
+      about: `${name}.glob`,
+      finding: `${members.length} files match ${pattern}, format ${extname(members[0]!.relative_path.replace(/\.(gz|gzip|zst|zstd)$/i, "")).slice(1)} by name`,
+    });
   }
-  if (groups.size > RESOURCES_MAX) warnings.push(`${groups.size} kinds of files were found, the first ${RESOURCES_MAX} are taken.`);
+  if (groups.size > RESOURCES_MAX)
+    warnings.push(`${groups.size} kinds of files were found, the first ${RESOURCES_MAX} are taken.`);
   return { path: input.path, resources };
 }
 
@@ -138,7 +166,12 @@ async function localConfig(
 function patternOf(path: string): string {
   const ending = KNOWN_ENDING.exec(path)![0];
   const stem = path.slice(0, -ending.length);
-  return stem.replace(/[[\]{}()!?*]/g, "?").replace(/\d+([-_T:.]?\d+)*/g, "*").replace(/\*+/g, "*") + ending;
+  return (
+    stem
+      .replace(/[[\]{}()!?*]/g, "?")
+      .replace(/\d+([-_T:.]?\d+)*/g, "*")
+      .replace(/\*+/g, "*") + ending
+  );
 }
 
 function s3Config([, bucket, prefix]: RegExpExecArray, input: FilesInput): FilesConfig {
@@ -174,7 +207,11 @@ export async function draftFromDatabase(
     { kind: "reflect", workspaceDir: workspace.dir, pipeline, source: "sql_database", config: base },
     { timeoutMs: TIMEOUT_MS, signal },
   );
-  const wanted = input.tables ?? tables.filter((one) => one.kind === "table" && !/^_(dlt|loadwright)_/.test(one.name)).map((one) => one.name);
+  const wanted =
+    input.tables ??
+    tables
+      .filter((one) => one.kind === "table" && !/^_(dlt|loadwright)_/.test(one.name))
+      .map((one) => one.name);
   const warnings: string[] = [];
   const evidence: Evidence[] = [];
   const resources: Record<string, Record<string, unknown>> = {};
@@ -182,18 +219,28 @@ export async function draftFromDatabase(
     const table = tables.find((one) => one.name === name);
     if (table === undefined) {
       throw new EngineError("NO_MATCH", `The database has no table ${JSON.stringify(name)}.`, {
-        hint: `There are: ${tables.slice(0, 40).map((one) => one.name).join(", ") || "none that this user may read"}.`,
+        hint: `There are: ${
+          tables
+            .slice(0, 40)
+            .map((one) => one.name)
+            .join(", ") || "none that this user may read"
+        }.`,
         details: { table: name },
       });
     }
     resources[name] = tableSettings(table, evidence);
   }
-  if (wanted.length === 0) throw new EngineError("SPEC_UNREADABLE", "The database has no tables that this user may read.");
-  if (wanted.length > RESOURCES_MAX) warnings.push(`${wanted.length} tables were found, the first ${RESOURCES_MAX} are taken; name others in tables.`);
+  if (wanted.length === 0)
+    throw new EngineError("SPEC_UNREADABLE", "The database has no tables that this user may read.");
+  if (wanted.length > RESOURCES_MAX)
+    warnings.push(
+      `${wanted.length} tables were found, the first ${RESOURCES_MAX} are taken; name others in tables.`,
+    );
   return {
     source: "sql_database",
     config: { ...base, resources },
-    secrets: input.url === undefined ? [{ key: "credentials", why: "URL of the database, with its password" }] : [],
+    secrets:
+      input.url === undefined ? [{ key: "credentials", why: "URL of the database, with its password" }] : [],
     evidence,
     warnings,
   };
@@ -209,7 +256,10 @@ function tableSettings(table: ReflectedTable, evidence: Evidence[]): Record<stri
   const { name, primary_key } = table;
   evidence.push({
     about: `${name}.primary_key`,
-    finding: primary_key.length > 0 ? `${primary_key.join(", ")}: declared in the database` : "the database declares none",
+    finding:
+      primary_key.length > 0
+        ? `${primary_key.join(", ")}: declared in the database`
+        : "the database declares none",
   });
   const fields = table.columns.map(
     (column): FieldFacts => ({
@@ -223,7 +273,9 @@ function tableSettings(table: ReflectedTable, evidence: Evidence[]): Record<stri
     const nullable = fields.find((one) => one.name === field)?.required === false ? "; it may be null" : "";
     evidence.push({ about: `${name}.cursor`, finding: `${field}: ${why}${nullable}` });
   }
-  const best = cursors.find((one) => one.kind === "changed" && fields.some((field) => field.name === one.field && field.required));
+  const best = cursors.find(
+    (one) => one.kind === "changed" && fields.some((field) => field.name === one.field && field.required),
+  );
   if (best === undefined || primary_key.length === 0) return { write_disposition: "replace" };
   return {
     write_disposition: "merge",

@@ -41,7 +41,8 @@ export async function lintSource(
   signal: AbortSignal,
 ): Promise<LintResult> {
   const { source, config } = workspace.pipelineConfig(pipeline);
-  const at = (setting: string): string => `pipelines.${pipeline}${setting === "" ? "" : `.config.${setting}`}`;
+  const at = (setting: string): string =>
+    `pipelines.${pipeline}${setting === "" ? "" : `.config.${setting}`}`;
   const findings: Finding[] = [];
   const builtIn = await builtInSource(source);
   let described: Description | undefined;
@@ -69,7 +70,13 @@ export async function lintSource(
       for (const key of keys) {
         const path = at([...issue.path.map(String), ...(key === undefined ? [] : [key])].join("."));
         if (findings.some((one) => one.path === path)) continue;
-        findings.push({ severity: "error", path, code: "CONFIG_INVALID", message: issue.message, fix: "Correct or remove the setting." });
+        findings.push({
+          severity: "error",
+          path,
+          code: "CONFIG_INVALID",
+          message: issue.message,
+          fix: "Correct or remove the setting.",
+        });
       }
     }
   }
@@ -89,7 +96,13 @@ export async function lintSource(
   const files = builtIn === undefined ? sourceFilesOf(workspace, source) : [];
   const types = await typeCheck(workspace.dir, files, signal);
   for (const { file, line, message } of types.errors) {
-    findings.push({ severity: "error", path: `${file}:${line}`, code: "TYPE_ERROR", message, fix: "Correct the type error." });
+    findings.push({
+      severity: "error",
+      path: `${file}:${line}`,
+      code: "TYPE_ERROR",
+      message,
+      fix: "Correct the type error.",
+    });
   }
   const rank = { error: 0, warning: 1, info: 2 };
   findings.sort((a, b) => rank[a.severity] - rank[b.severity]);
@@ -121,34 +134,93 @@ function resourceFindings(
   const findings: Finding[] = [];
   for (const [index, one] of resources.entries()) {
     const path = at(source === "rest_api" ? `resources.${index}` : `resources.${one.name}`);
-    const add = (severity: Finding["severity"], code: string, setting: string, message: string, fix: string): void => {
+    const add = (
+      severity: Finding["severity"],
+      code: string,
+      setting: string,
+      message: string,
+      fix: string,
+    ): void => {
       findings.push({ severity, path: `${path}.${setting}`, code, message: `${one.name}: ${message}`, fix });
     };
     if (!one.selected) continue;
     const keyed = one.primary_key.length > 0 || one.merge_key.length > 0;
     if (one.write_disposition === "merge" && !keyed && one.strategy !== "scd2") {
-      add("error", "MERGE_WITHOUT_KEY", "primary_key", "merge without a key.", "Set primary_key (or merge_key), or another write_disposition.");
+      add(
+        "error",
+        "MERGE_WITHOUT_KEY",
+        "primary_key",
+        "merge without a key.",
+        "Set primary_key (or merge_key), or another write_disposition.",
+      );
     }
     if (["upsert", "insert-only"].includes(one.strategy ?? "") && one.primary_key.length === 0) {
-      add("error", "MERGE_WITHOUT_KEY", "primary_key", `the strategy ${one.strategy} needs a primary key.`, "Set primary_key.");
+      add(
+        "error",
+        "MERGE_WITHOUT_KEY",
+        "primary_key",
+        `the strategy ${one.strategy} needs a primary key.`,
+        "Set primary_key.",
+      );
     }
     if (one.write_disposition === "replace" && one.cursor !== undefined) {
-      add("warning", "REPLACE_WITH_CURSOR", "write_disposition", "replace with a cursor: each run leaves only the rows that are new since the last.", "Use merge with a primary key, or remove the cursor.");
+      add(
+        "warning",
+        "REPLACE_WITH_CURSOR",
+        "write_disposition",
+        "replace with a cursor: each run leaves only the rows that are new since the last.",
+        "Use merge with a primary key, or remove the cursor.",
+      );
     }
-    if (one.write_disposition === "append" && one.cursor === undefined && one.parent === undefined && !KEEPS_LEDGER.has(source)) {
-      add("warning", "APPEND_WITHOUT_CURSOR", "write_disposition", "append without a cursor: each run adds all rows again.", "Set incremental, or merge with a key, or replace.");
+    if (
+      one.write_disposition === "append" &&
+      one.cursor === undefined &&
+      one.parent === undefined &&
+      !KEEPS_LEDGER.has(source)
+    ) {
+      add(
+        "warning",
+        "APPEND_WITHOUT_CURSOR",
+        "write_disposition",
+        "append without a cursor: each run adds all rows again.",
+        "Set incremental, or merge with a key, or replace.",
+      );
     }
     if (one.write_disposition === "append" && one.cursor !== undefined && one.primary_key.length > 0) {
-      add("info", "KEY_WITHOUT_MERGE", "write_disposition", "append keeps every version of a row, although there is a primary key.", "Use merge where only the newest version is wanted.");
+      add(
+        "info",
+        "KEY_WITHOUT_MERGE",
+        "write_disposition",
+        "append keeps every version of a row, although there is a primary key.",
+        "Use merge where only the newest version is wanted.",
+      );
     }
     if (one.cursor !== undefined && one.primary_key.includes(one.cursor.path)) {
-      add("info", "CURSOR_IS_KEY", "incremental", "the cursor is the key: rows that change later are not read again.", "Use a time of change as the cursor, if there is one.");
+      add(
+        "info",
+        "CURSOR_IS_KEY",
+        "incremental",
+        "the cursor is the key: rows that change later are not read again.",
+        "Use a time of change as the cursor, if there is one.",
+      );
     }
     if (one.cursor !== undefined && !one.cursor.has_initial_value) {
-      add("info", "CURSOR_WITHOUT_START", "incremental", "no initial_value: the first run reads everything.", "Set initial_value where history is not wanted.");
+      add(
+        "info",
+        "CURSOR_WITHOUT_START",
+        "incremental",
+        "no initial_value: the first run reads everything.",
+        "Set initial_value where history is not wanted.",
+      );
     }
     if (one.cursor?.end_value === true) {
-      add("warning", "CURSOR_FIXED_END", "incremental", "end_value is set: the window is fixed and the cursor does not move.", "Remove end_value for regular runs.");
+      add(
+        "warning",
+        "CURSOR_FIXED_END",
+        "incremental",
+        "end_value is set: the window is fixed and the cursor does not move.",
+        "Remove end_value for regular runs.",
+      );
     }
   }
   return findings;
@@ -202,7 +274,11 @@ function restFindings(config: Json, at: (setting: string) => string): Finding[] 
       }
     }
     const cursor = object(endpoint.incremental ?? entry.incremental);
-    if (cursor.cursor_path !== undefined && cursor.start_param === undefined && !JSON.stringify(endpoint).includes("{incremental.")) {
+    if (
+      cursor.cursor_path !== undefined &&
+      cursor.start_param === undefined &&
+      !JSON.stringify(endpoint).includes("{incremental.")
+    ) {
       findings.push({
         severity: "warning",
         path: `${path}.incremental.start_param`,
@@ -227,4 +303,3 @@ function restFindings(config: Json, at: (setting: string) => string): Finding[] 
 function object(value: unknown): Json {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : {};
 }
-

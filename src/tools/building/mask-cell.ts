@@ -1,6 +1,7 @@
 /** Cells as a sample shows them: enough to tell what a column is, without what identifies a person or opens a door. */
 
-const SECRET_COLUMN = /pass(word|wd)?|secret|token|api_?key|credential|session|cookie|authorization|ssn|iban|card/i;
+const SECRET_COLUMN =
+  /pass(word|wd)?|secret|token|api_?key|credential|session|cookie|authorization|ssn|iban|card/i;
 const EMAIL = /[\w.+-]+@[\w-]+(\.[\w-]+)+/g;
 /** Runs of digits as phone, card and account numbers have them; times and decimals have separators of their own. */
 const LONG_NUMBER = /(?<![\w.:-])\+?\d[\d ()]{7,}\d(?![\w.:-])/g;

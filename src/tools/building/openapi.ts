@@ -49,20 +49,30 @@ export function draftFromOpenApi(pipeline: string, input: OpenApiInput): Draft {
   const listed = operationsOf(document, reader, warnings);
   const wanted = chosen(listed, input.resources);
   if (wanted.length === 0) {
-    throw new EngineError("SPEC_UNREADABLE", "The document has no GET operation that answers a list of objects.", {
-      hint: "Describe the endpoints with `rest`, or pass an answer as `sample`.",
-    });
+    throw new EngineError(
+      "SPEC_UNREADABLE",
+      "The document has no GET operation that answers a list of objects.",
+      {
+        hint: "Describe the endpoints with `rest`, or pass an answer as `sample`.",
+      },
+    );
   }
   if (wanted.length > RESOURCES_MAX) {
-    warnings.push(`${wanted.length} lists were found, the first ${RESOURCES_MAX} are taken; name others in resources.`);
+    warnings.push(
+      `${wanted.length} lists were found, the first ${RESOURCES_MAX} are taken; name others in resources.`,
+    );
   }
   const taken = wanted.slice(0, RESOURCES_MAX);
   const { auth, secrets } = authOf(pipeline, authFrom(document, reader, taken, warnings, evidence));
   const resources = taken.flatMap((one) => resourceOf(one, listed, taken, input, reader, warnings, evidence));
   if (resources.length === 0) {
-    throw new EngineError("SPEC_UNREADABLE", "None of the lists can be read without values that the document does not give.", {
-      hint: warnings.join(" "),
-    });
+    throw new EngineError(
+      "SPEC_UNREADABLE",
+      "None of the lists can be read without values that the document does not give.",
+      {
+        hint: warnings.join(" "),
+      },
+    );
   }
   const title = String((document.info as Json | undefined)?.title ?? "").slice(0, 200);
   return {
@@ -88,15 +98,22 @@ function readDocument(text: string): Json {
       hint: "Pass an OpenAPI 2.0, 3.0 or 3.1 document as JSON or YAML.",
       ...(cause === undefined ? {} : { cause }),
     });
-  if (text.length > TEXT_CHARS_MAX) throw unreadable(`The document has more than ${TEXT_CHARS_MAX} characters.`);
+  if (text.length > TEXT_CHARS_MAX)
+    throw unreadable(`The document has more than ${TEXT_CHARS_MAX} characters.`);
   let document: unknown;
   try {
     document = normalize(text);
   } catch (cause) {
     const at = (cause as { linePos?: { line: number }[] }).linePos?.[0];
-    throw unreadable(`The document is neither JSON nor YAML${at === undefined ? "" : ` (line ${at.line})`}.`, cause);
+    throw unreadable(
+      `The document is neither JSON nor YAML${at === undefined ? "" : ` (line ${at.line})`}.`,
+      cause,
+    );
   }
-  if (!isObject(document) || !(typeof document.openapi === "string" || typeof document.swagger === "string")) {
+  if (
+    !isObject(document) ||
+    !(typeof document.openapi === "string" || typeof document.swagger === "string")
+  ) {
     throw unreadable("The document says neither openapi nor swagger at its top.");
   }
   if (!isObject(document.paths)) throw unreadable("The document has no paths.");
@@ -122,7 +139,10 @@ class DocumentReader {
       .slice(2)
       .split("/")
       .map((part) => decodeURIComponent(part).replaceAll("~1", "/").replaceAll("~0", "~"))
-      .reduce<unknown>((at, key) => (isObject(at) && Object.hasOwn(at, key) ? at[key] : undefined), this.#document);
+      .reduce<unknown>(
+        (at, key) => (isObject(at) && Object.hasOwn(at, key) ? at[key] : undefined),
+        this.#document,
+      );
     return this.follow(target, hops + 1);
   }
 
@@ -131,7 +151,9 @@ class DocumentReader {
     if (schema === undefined || depth > SCHEMA_DEPTH_MAX) return UNKNOWN;
     const parts = [schema.allOf, schema.oneOf, schema.anyOf].filter(Array.isArray).flat();
     const all = Array.isArray(schema.allOf) ? schema.allOf : [];
-    const alternatives = parts.filter((part) => !all.includes(part)).filter((part) => this.follow(part)?.type !== "null");
+    const alternatives = parts
+      .filter((part) => !all.includes(part))
+      .filter((part) => this.follow(part)?.type !== "null");
     const types = [schema.type].flat().filter((type) => type !== undefined && type !== "null");
     if (types[0] === "array" || schema.items !== undefined) {
       return { kind: "list", items: this.shape(schema.items, depth + 1) };
@@ -205,7 +227,11 @@ function named(found: readonly Omit<Listed, "name">[]): Listed[] {
     let name = "";
     for (let take = 1; take <= Math.max(1, own.length); take++) {
       name = own.slice(-take).join("_") || "root";
-      if (!used.has(name) && words.filter((other) => (other.slice(-take).join("_") || "root") === name).length === 1) break;
+      if (
+        !used.has(name) &&
+        words.filter((other) => (other.slice(-take).join("_") || "root") === name).length === 1
+      )
+        break;
     }
     for (let number = 2, base = name; used.has(name); number++) name = `${base}_${number}`;
     used.add(name);
@@ -213,7 +239,10 @@ function named(found: readonly Omit<Listed, "name">[]): Listed[] {
   });
 }
 
-function responseOf(operation: Json, reader: DocumentReader): { schema: unknown; headers: string[] } | undefined {
+function responseOf(
+  operation: Json,
+  reader: DocumentReader,
+): { schema: unknown; headers: string[] } | undefined {
   const responses = isObject(operation.responses) ? operation.responses : {};
   const code = ["200", "206", "2XX", "2xx", "default"].find((key) => responses[key] !== undefined);
   const response = code === undefined ? undefined : reader.follow(responses[code]);
@@ -248,7 +277,9 @@ function skeleton(shape: Shape): unknown {
 function chosen(listed: readonly Listed[], wanted: readonly string[] | undefined): readonly Listed[] {
   if (wanted === undefined) return listed;
   return wanted.map((name) => {
-    const found = listed.find((one) => one.name === name || one.path === name || one.operation.operationId === name);
+    const found = listed.find(
+      (one) => one.name === name || one.path === name || one.operation.operationId === name,
+    );
     if (found !== undefined) return found;
     const names = listed.map((one) => one.name);
     throw new EngineError("NO_MATCH", `The document has no list ${JSON.stringify(name)}.`, {
@@ -268,7 +299,9 @@ function resourceOf(
   evidence: Evidence[],
 ): Record<string, unknown>[] {
   const { name, path, operation } = one;
-  const query = one.parameters.filter((parameter) => parameter.in === "query").map((each) => queryParameter(each, reader));
+  const query = one.parameters
+    .filter((parameter) => parameter.in === "query")
+    .map((each) => queryParameter(each, reader));
   const inPath = [...path.matchAll(/\{([^}]+)\}/g)].map((match) => match[1]!);
   const params: Record<string, unknown> = {};
   let parent: Listed | undefined;
@@ -282,15 +315,23 @@ function resourceOf(
     }
     const field = parentField(inPath[0]!, parent);
     params[inPath[0]!] = { type: "resolve", resource: parent.name, field };
-    evidence.push({ about: `${name}.parent`, finding: `{${inPath[0]}} is ${field} of ${parent.name}, by the paths` });
+    evidence.push({
+      about: `${name}.parent`,
+      finding: `{${inPath[0]}} is ${field} of ${parent.name}, by the paths`,
+    });
   }
   const paging = guessPaging(name, one.answer, query, one.headers);
   evidence.push(...paging.evidence);
   Object.assign(params, paging.params);
-  const paged = new Set([...Object.keys(paging.params), ...Object.values(paging.paginator ?? {}).map(String)]);
+  const paged = new Set([
+    ...Object.keys(paging.params),
+    ...Object.values(paging.paginator ?? {}).map(String),
+  ]);
   for (const parameter of query.filter((each) => each.required && !paged.has(each.name))) {
     if (parameter.default === undefined) {
-      warnings.push(`${name} (${path}) needs the parameter ${parameter.name}, for which the document gives no value. It is left out.`);
+      warnings.push(
+        `${name} (${path}) needs the parameter ${parameter.name}, for which the document gives no value. It is left out.`,
+      );
       return [];
     }
     params[parameter.name] = parameter.default;
@@ -300,7 +341,9 @@ function resourceOf(
   evidence.push(...key.evidence);
   const cursors = suggestCursors(fields);
   const incremental = parent === undefined ? incrementalOf(name, cursors, query, input, evidence) : undefined;
-  const summary = String(operation.summary ?? "").split("\n")[0]!.slice(0, 200);
+  const summary = String(operation.summary ?? "")
+    .split("\n")[0]!
+    .slice(0, 200);
   const disposition = key.key === undefined ? "replace" : "merge";
   const singleKey = parent !== undefined && key.key !== undefined;
   return [
@@ -309,7 +352,9 @@ function resourceOf(
       ...(summary === "" ? {} : { description: summary }),
       ...(key.key === undefined ? {} : { primary_key: key.key }),
       write_disposition: disposition,
-      ...(singleKey && parent !== undefined ? { include_from_parent: [parentField(inPath[0]!, parent)] } : {}),
+      ...(singleKey && parent !== undefined
+        ? { include_from_parent: [parentField(inPath[0]!, parent)] }
+        : {}),
       endpoint: {
         path: path.replace(/^\//, ""),
         ...(Object.keys(params).length === 0 ? {} : { params }),
@@ -333,7 +378,11 @@ function parentField(parameter: string, parent: Listed): string {
   if (exact !== undefined) return exact;
   const own = singular(parent.name);
   const byRest = snakeName(parameter).replace(new RegExp(`^${own}_`), "");
-  return fields.find((field) => snakeName(field) === byRest) ?? suggestKey(parent.name, factsOf(parent.row)).key ?? "id";
+  return (
+    fields.find((field) => snakeName(field) === byRest) ??
+    suggestKey(parent.name, factsOf(parent.row)).key ??
+    "id"
+  );
 }
 
 const SINCE = /(since|after|from|start|min|gte?|greater)/i;
@@ -346,12 +395,16 @@ function incrementalOf(
   input: OpenApiInput,
   evidence: Evidence[],
 ): Record<string, unknown> | undefined {
-  for (const { field, why } of cursors) evidence.push({ about: `${name}.cursor`, finding: `${field}: ${why}` });
+  for (const { field, why } of cursors)
+    evidence.push({ about: `${name}.cursor`, finding: `${field}: ${why}` });
   for (const { field } of cursors.filter((one) => one.kind === "changed")) {
-    const stem = snakeName(field).replace(/^last_/, "").replace(/_(at|on|time|date|ts|timestamp)$/, "");
+    const stem = snakeName(field)
+      .replace(/^last_/, "")
+      .replace(/_(at|on|time|date|ts|timestamp)$/, "");
     const filter = query.find(
       (each) =>
-        (snakeName(each.name).includes(stem) && SINCE.test(snakeName(each.name).replace(snakeName(field), ""))) ||
+        (snakeName(each.name).includes(stem) &&
+          SINCE.test(snakeName(each.name).replace(snakeName(field), ""))) ||
         /^(since|modified_since|updated_since|changed_since)$/.test(snakeName(each.name)),
     );
     if (filter === undefined) continue;
@@ -363,7 +416,10 @@ function incrementalOf(
     };
   }
   if (cursors.length > 0) {
-    evidence.push({ about: `${name}.cursor`, finding: "no parameter filters by it, so none is set: each run reads all rows" });
+    evidence.push({
+      about: `${name}.cursor`,
+      finding: "no parameter filters by it, so none is set: each run reads all rows",
+    });
   }
   return undefined;
 }
@@ -376,7 +432,9 @@ function queryParameter(parameter: Json, reader: DocumentReader): QueryParameter
     name: String(parameter.name),
     required: parameter.required === true,
     ...(typeof schema.type === "string" ? { type: schema.type } : {}),
-    ...(fallback === undefined || (typeof fallback === "object" && fallback !== null) ? {} : { default: fallback }),
+    ...(fallback === undefined || (typeof fallback === "object" && fallback !== null)
+      ? {}
+      : { default: fallback }),
     ...(typeof schema.minimum === "number" ? { minimum: schema.minimum } : {}),
     ...(typeof schema.maximum === "number" ? { maximum: schema.maximum } : {}),
   };
@@ -391,7 +449,9 @@ function authFrom(
 ): RestAuth | undefined {
   const schemes = (document.components as Json | undefined)?.securitySchemes;
   if (!isObject(schemes)) return undefined;
-  const operationSecurity = taken.map((one) => one.operation.security).find((one) => Array.isArray(one) && one.length > 0);
+  const operationSecurity = taken
+    .map((one) => one.operation.security)
+    .find((one) => Array.isArray(one) && one.length > 0);
   const required = [operationSecurity, document.security].find((one) => Array.isArray(one) && one.length > 0);
   const asked = Array.isArray(required) ? required.filter(isObject).flatMap((one) => Object.keys(one)) : [];
   for (const name of asked.length > 0 ? asked : Object.keys(schemes).slice(0, 1)) {
@@ -401,7 +461,10 @@ function authFrom(
     evidence.push({ about: "client.auth", finding: `${auth.type}, by the security scheme ${name}` });
     return auth;
   }
-  if (asked.length > 0) warnings.push(`The credentials (${asked.join(", ")}) are of a kind that has no setting; the client has none.`);
+  if (asked.length > 0)
+    warnings.push(
+      `The credentials (${asked.join(", ")}) are of a kind that has no setting; the client has none.`,
+    );
   return undefined;
 }
 
@@ -414,12 +477,17 @@ function authKind(scheme: Json, warnings: string[]): RestAuth | undefined {
       return { type: "api_key", name: String(scheme.name), location: scheme.in as "header" };
     case "oauth2": {
       const flow = isObject(scheme.flows) ? scheme.flows.clientCredentials : undefined;
-      if (isObject(flow)) return { type: "oauth2_client_credentials", access_token_url: String(flow.tokenUrl) };
-      warnings.push("The service wants an OAuth2 login by a person: put an access token into the secret; it is not renewed.");
+      if (isObject(flow))
+        return { type: "oauth2_client_credentials", access_token_url: String(flow.tokenUrl) };
+      warnings.push(
+        "The service wants an OAuth2 login by a person: put an access token into the secret; it is not renewed.",
+      );
       return { type: "bearer" };
     }
     case "openIdConnect":
-      warnings.push("The service wants an OpenID Connect login: put an access token into the secret; it is not renewed.");
+      warnings.push(
+        "The service wants an OpenID Connect login: put an access token into the secret; it is not renewed.",
+      );
       return { type: "bearer" };
   }
   return undefined;
@@ -434,7 +502,9 @@ function baseUrl(document: Json, given: string | undefined, warnings: string[]):
     return isObject(variable) && variable.default !== undefined ? String(variable.default) : whole;
   });
   if (/^https?:\/\//.test(url) && !url.includes("{")) return url;
-  warnings.push(`The document does not say where the service is (${url || "no server"}): set client.base_url.`);
+  warnings.push(
+    `The document does not say where the service is (${url || "no server"}): set client.base_url.`,
+  );
   return `https://example.com${url.startsWith("/") ? url : ""}`;
 }
 

@@ -22,8 +22,10 @@ export interface PagingGuess {
 const PAGE = /^(page|page_?number|page_?no|page_?index|pagenum|p|page\[number\])$/i;
 const SIZE = /^(limit|per_?page|page_?size|size|count|max_?results|top|\$top|page\[size\]|take|rows)$/i;
 const OFFSET = /^(offset|skip|start|\$skip|start_?index|from|page\[offset\])$/i;
-const CURSOR = /^(cursor|page_?token|next_?token|after|starting_?after|next_?cursor|continuation_?token|page\[after\]|page\[cursor\]|scroll_?id)$/i;
-const NEXT_VALUE = /^(next_?cursor|next_?page_?token|next_?token|cursor|end_?cursor|continuation_?token|after|next)$/i;
+const CURSOR =
+  /^(cursor|page_?token|next_?token|after|starting_?after|next_?cursor|continuation_?token|page\[after\]|page\[cursor\]|scroll_?id)$/i;
+const NEXT_VALUE =
+  /^(next_?cursor|next_?page_?token|next_?token|cursor|end_?cursor|continuation_?token|after|next)$/i;
 const NEXT_LINK = /^(next|next_?url|next_?link|next_?page|@odata\.nextlink|href)$/i;
 const TOTAL_PAGES = /^(total_?pages|page_?count|pages|last_?page|num_?pages)$/i;
 const TOTAL_ROWS = /^(total|total_?count|total_?results|total_?items|total_?records|count)$/i;
@@ -108,7 +110,8 @@ export function guessPaging(
       `parameters ${offset.name} and ${size?.name ?? "limit (assumed)"}; ${count === undefined ? "no total" : `total at ${writtenPath(count.path)}`}`,
     );
   }
-  const nothing = "no parameter and no field of the answer tells how it pages: recognised by the first answer";
+  const nothing =
+    "no parameter and no field of the answer tells how it pages: recognised by the first answer";
   return { paginator: undefined, params: sizeParams, evidence: [{ about, finding: nothing }] };
 }
 

@@ -8,7 +8,13 @@ import { capturePrints } from "../capture-prints.ts";
 import { plainJson } from "../run-protocol.ts";
 import { Secrets } from "../secrets.ts";
 import { describeResource } from "./describe.ts";
-import type { AskedSecret, Description, ProbeAnswer, ProbeRequest, ReflectedTable } from "./probe-protocol.ts";
+import type {
+  AskedSecret,
+  Description,
+  ProbeAnswer,
+  ProbeRequest,
+  ReflectedTable,
+} from "./probe-protocol.ts";
 
 const PRINTED_MAX = 50;
 

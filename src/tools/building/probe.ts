@@ -2,7 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { EngineError, type ErrorCode, type ErrorEnvelope, ERRORS } from "../../engine/errors.ts";
+import { EngineError, ERRORS, type ErrorCode, type ErrorEnvelope } from "../../engine/errors.ts";
 import { NODE_FLAGS } from "../runs.ts";
 import type {
   Description,

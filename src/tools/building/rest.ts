@@ -40,7 +40,8 @@ export function draftFromRest(pipeline: string, input: RestInput): Draft {
     if (one.write_disposition === undefined) {
       evidence.push({
         about: `${name}.write_disposition`,
-        finding: one.primary_key === undefined ? "replace: there is no key to merge by" : "merge: there is a key",
+        finding:
+          one.primary_key === undefined ? "replace: there is no key to merge by" : "merge: there is a key",
       });
     }
     const incremental =
@@ -73,7 +74,9 @@ export function draftFromRest(pipeline: string, input: RestInput): Draft {
         base_url: input.base_url,
         ...(auth === undefined ? {} : { auth }),
         ...(input.paginator === undefined ? {} : { paginator: input.paginator }),
-        ...(input.requests_per_minute === undefined ? {} : { requests_per_minute: input.requests_per_minute }),
+        ...(input.requests_per_minute === undefined
+          ? {}
+          : { requests_per_minute: input.requests_per_minute }),
       },
       resources,
     },

@@ -20,7 +20,15 @@ export interface SampleInput {
 /** Errors: SPEC_UNREADABLE, when the text is not JSON or holds no rows. */
 export function draftFromSample(pipeline: string, input: SampleInput): Draft {
   const body = parseSample(input.text);
-  const resource = snakeName(input.resource ?? input.path.split("?")[0]!.split("/").findLast((part) => part !== "" && !part.includes("{")) ?? "rows") || "rows";
+  const resource =
+    snakeName(
+      input.resource ??
+        input.path
+          .split("?")[0]!
+          .split("/")
+          .findLast((part) => part !== "" && !part.includes("{")) ??
+        "rows",
+    ) || "rows";
   const path = listPath(body);
   const answer = shapeOfValues([body]);
   const list = shapeAt(answer, path);
@@ -42,7 +50,8 @@ export function draftFromSample(pipeline: string, input: SampleInput): Draft {
   const fields = factsOf(rows);
   const key = suggestKey(resource, fields);
   evidence.push(...key.evidence);
-  for (const { field, why } of suggestCursors(fields)) evidence.push({ about: `${resource}.cursor`, finding: `${field}: ${why}` });
+  for (const { field, why } of suggestCursors(fields))
+    evidence.push({ about: `${resource}.cursor`, finding: `${field}: ${why}` });
   const paging = list?.kind === "list" ? guessPaging(resource, answer, [], input.headers) : undefined;
   evidence.push(...(paging?.evidence ?? []));
   const { auth, secrets } = authOf(pipeline, input.auth);

@@ -20,13 +20,7 @@ import { plainJson } from "../run-protocol.ts";
 import type { Secrets } from "../secrets.ts";
 import { names } from "./describe.ts";
 import { maskCell } from "./mask-cell.ts";
-import type {
-  PagingEnd,
-  ProbeRequest,
-  ReadOutcome,
-  ReadTable,
-  TracedRequest,
-} from "./probe-protocol.ts";
+import type { PagingEnd, ProbeRequest, ReadOutcome, ReadTable, TracedRequest } from "./probe-protocol.ts";
 
 const REQUESTS_TOLD = 40;
 const COLUMNS_MAX = 200;
@@ -99,7 +93,9 @@ export async function scratchRead(
       printed,
       ...(error === undefined
         ? {}
-        : { error: error.code === "CANCELLED" && stop.signal.aborted ? timeoutEnvelope(stop.signal) : error }),
+        : {
+            error: error.code === "CANCELLED" && stop.signal.aborted ? timeoutEnvelope(stop.signal) : error,
+          }),
     };
   } finally {
     await rm(dir, { recursive: true, force: true });
@@ -234,9 +230,7 @@ async function duplicatesOf(
 }
 
 function parentOf(name: string, all: readonly string[]): string | undefined {
-  return all
-    .filter((other) => name.startsWith(`${other}__`))
-    .sort((a, b) => b.length - a.length)[0];
+  return all.filter((other) => name.startsWith(`${other}__`)).sort((a, b) => b.length - a.length)[0];
 }
 
 function identifier(name: string): string {

@@ -1,7 +1,11 @@
 /** The shape of a JSON value: from a schema that declares it, or from a sample that shows it. */
 
 export type Shape =
-  | { readonly kind: "object"; readonly fields: ReadonlyMap<string, Shape>; readonly required: ReadonlySet<string> }
+  | {
+      readonly kind: "object";
+      readonly fields: ReadonlyMap<string, Shape>;
+      readonly required: ReadonlySet<string>;
+    }
   | { readonly kind: "list"; readonly items: Shape }
   | {
       readonly kind: "value";
@@ -26,7 +30,15 @@ export function shapeOfValues(values: readonly unknown[], depth = 0): Shape {
     const keys = [...new Set(objects.flatMap((one) => Object.keys(one)))];
     return {
       kind: "object",
-      fields: new Map(keys.map((key) => [key, shapeOfValues(objects.map((one) => one[key]), depth + 1)])),
+      fields: new Map(
+        keys.map((key) => [
+          key,
+          shapeOfValues(
+            objects.map((one) => one[key]),
+            depth + 1,
+          ),
+        ]),
+      ),
       required: new Set(
         keys.filter((key) => values.length === objects.length && objects.every((one) => one[key] != null)),
       ),
@@ -91,5 +103,7 @@ export function valuesIn(
 /** A path as settings write it: `data.items`, or `$['a b']` where a key is no word. */
 export function writtenPath(path: readonly string[]): string {
   if (path.length === 0) return "$";
-  return path.every((key) => /^\w+$/.test(key)) ? path.join(".") : `$${path.map((key) => `['${key}']`).join("")}`;
+  return path.every((key) => /^\w+$/.test(key))
+    ? path.join(".")
+    : `$${path.map((key) => `['${key}']`).join("")}`;
 }

@@ -75,7 +75,9 @@ export class SourceFiles {
       if (old === next) return;
       changes.push({ path, action: old === undefined ? "create" : next === undefined ? "delete" : "change" });
       diffs.push(
-        createTwoFilesPatch(`a/${path}`, `b/${path}`, old ?? "", next ?? "", undefined, undefined, { context: 3 }).replace(/^=+\n/, ""),
+        createTwoFilesPatch(`a/${path}`, `b/${path}`, old ?? "", next ?? "", undefined, undefined, {
+          context: 3,
+        }).replace(/^=+\n/, ""),
       );
     };
     record(CONFIG_FILE, text, configText);
@@ -91,7 +93,11 @@ export class SourceFiles {
   }
 
   /** Writes, runs `check`, and puts everything back when it throws. Answers the revision. */
-  async write<T>(planned: Planned, note: string, check: () => Promise<T>): Promise<{ revision: string; checked: T }> {
+  async write<T>(
+    planned: Planned,
+    note: string,
+    check: () => Promise<T>,
+  ): Promise<{ revision: string; checked: T }> {
     const { pipeline, before, after } = planned;
     const config = join(this.#workspace.dir, CONFIG_FILE);
     const oldConfig = this.#configText();
@@ -144,7 +150,10 @@ export class SourceFiles {
     const dir = this.#revisionsDir(pipeline);
     mkdirSync(dir, { recursive: true });
     const entry: StoredRevision = { number, revision, at: new Date().toISOString(), note, state };
-    await writeFileAtomic(join(dir, `${String(number).padStart(5, "0")}-${revision}.json`), `${JSON.stringify(entry, null, 2)}\n`);
+    await writeFileAtomic(
+      join(dir, `${String(number).padStart(5, "0")}-${revision}.json`),
+      `${JSON.stringify(entry, null, 2)}\n`,
+    );
   }
 
   #stored(pipeline: string): StoredRevision[] {
@@ -161,7 +170,8 @@ export class SourceFiles {
   }
 
   #revisionsDir(pipeline: string): string {
-    if (!/^\w+$/.test(pipeline)) throw new EngineError("PATH_OUTSIDE", `${pipeline} is no name of a pipeline.`);
+    if (!/^\w+$/.test(pipeline))
+      throw new EngineError("PATH_OUTSIDE", `${pipeline} is no name of a pipeline.`);
     return join(this.#workspace.dir, WORKING_DIR, "revisions", pipeline);
   }
 
@@ -184,9 +194,13 @@ export class SourceFiles {
     const others = (config: typeof now): string =>
       canonical([[...config.pipelines].filter(([name]) => name !== pipeline), [...config.destinations]]);
     if (others(now) !== others(next)) {
-      throw new EngineError("INVALID_PATCH", `The change would alter more of ${CONFIG_FILE} than the pipeline ${pipeline}.`, {
-        hint: "The section may hold only tables whose names begin with pipelines.<name>.",
-      });
+      throw new EngineError(
+        "INVALID_PATCH",
+        `The change would alter more of ${CONFIG_FILE} than the pipeline ${pipeline}.`,
+        {
+          hint: "The section may hold only tables whose names begin with pipelines.<name>.",
+        },
+      );
     }
     if (registered !== next.pipelines.has(pipeline)) {
       throw new EngineError("INVALID_PATCH", `The section does not define the pipeline ${pipeline}.`, {
@@ -201,7 +215,9 @@ export class SourceFiles {
     const sources = join(this.#workspace.dir, "sources") + "/";
     const hidden = path.split("/").some((part) => part.startsWith(".") || part === "node_modules");
     if (absolute.startsWith(sources) && !hidden) return absolute;
-    throw new EngineError("PATH_OUTSIDE", `${path} is not below the workspace's folder sources.`, { details: { path } });
+    throw new EngineError("PATH_OUTSIDE", `${path} is not below the workspace's folder sources.`, {
+      details: { path },
+    });
   }
 
   /** Text files of the workspace's source of that name; none for a built-in source. */
@@ -213,7 +229,11 @@ export class SourceFiles {
         const inner = `${path}/${entry.name}`;
         if (entry.name.startsWith(".") || entry.name === "node_modules") continue;
         if (entry.isDirectory()) visit(inner);
-        else if (entry.isFile() && statSync(join(this.#workspace.dir, inner)).size <= FILE_BYTES_MAX && Object.keys(files).length < FILES_MAX) {
+        else if (
+          entry.isFile() &&
+          statSync(join(this.#workspace.dir, inner)).size <= FILE_BYTES_MAX &&
+          Object.keys(files).length < FILES_MAX
+        ) {
           files[inner] = readFileSync(join(this.#workspace.dir, inner), "utf8");
         }
       }
@@ -238,7 +258,10 @@ export class SourceFiles {
 
 /** Names a state by its content. */
 export function revisionOf(state: SourceState): string {
-  return createHash("sha256").update(canonical([state.section ?? null, state.files])).digest("hex").slice(0, 12);
+  return createHash("sha256")
+    .update(canonical([state.section ?? null, state.files]))
+    .digest("hex")
+    .slice(0, 12);
 }
 
 function readIfThere(path: string): string | undefined {

@@ -10,9 +10,17 @@ export interface SourceCode {
 
 export const TEMPLATES = [
   { name: "empty", description: "One resource that yields rows you make, with a cursor", auth: ["none"] },
-  { name: "rest_api", description: "JSON over HTTP, from settings in code", auth: ["none", "bearer", "api_key", "http_basic", "header", "oauth2_client_credentials"] },
+  {
+    name: "rest_api",
+    description: "JSON over HTTP, from settings in code",
+    auth: ["none", "bearer", "api_key", "http_basic", "header", "oauth2_client_credentials"],
+  },
   { name: "filesystem", description: "Files of a folder, with steps on their rows", auth: ["none"] },
-  { name: "sql_database", description: "Tables of a database, with steps on their rows", auth: ["credentials"] },
+  {
+    name: "sql_database",
+    description: "Tables of a database, with steps on their rows",
+    auth: ["credentials"],
+  },
 ] as const;
 
 export function emptyTemplate(name: string): SourceCode {
@@ -71,7 +79,11 @@ test("a second run adds nothing", async () => {
   }
 });
 `,
-        imports: ['import { mkdtempSync, rmSync } from "node:fs";', 'import { tmpdir } from "node:os";', 'import { join } from "node:path";'],
+        imports: [
+          'import { mkdtempSync, rmSync } from "node:fs";',
+          'import { tmpdir } from "node:os";',
+          'import { join } from "node:path";',
+        ],
         engine: ['import { duckdb, pipeline } from "loadwright";'],
       }),
     },
@@ -162,7 +174,12 @@ function testFile(
   },
 ): Record<string, string> {
   const secrets = Object.fromEntries((parts.secrets ?? []).map((key) => [key, "for-a-test"]));
-  const imports = ['import assert from "node:assert/strict";', ...(parts.imports ?? []), 'import test from "node:test";', ...(parts.engine ?? [])];
+  const imports = [
+    'import assert from "node:assert/strict";',
+    ...(parts.imports ?? []),
+    'import test from "node:test";',
+    ...(parts.engine ?? []),
+  ];
   return {
     [`sources/${name}/index.test.ts`]: `${imports.join("\n")}
 import factory from "./index.ts";
@@ -194,7 +211,8 @@ function literal(value: unknown, indent = ""): string {
   const entries = Object.entries(value).filter(([, member]) => member !== undefined);
   if (entries.length === 0) return "{}";
   const flat = `{ ${entries.map(([key, member]) => `${propertyName(key)}: ${JSON.stringify(member)}`).join(", ")} }`;
-  if (flat.length < 90 && entries.every(([, member]) => typeof member !== "object" || member === null)) return flat;
+  if (flat.length < 90 && entries.every(([, member]) => typeof member !== "object" || member === null))
+    return flat;
   return `{\n${entries.map(([key, member]) => `${inner}${propertyName(key)}: ${literal(member, inner)},\n`).join("")}${indent}}`;
 }
 

@@ -14,7 +14,14 @@ export function sectionOf(text: string, pipeline: string): string | undefined {
   const lines = linesOf(text);
   const parts = rangesOf(lines, pipeline).map(([start, end]) => lines.slice(start, end));
   if (parts.length === 0) return undefined;
-  return `${parts.map((part) => part.map((line) => line.text).join("\n").trimEnd()).join("\n\n")}\n`;
+  return `${parts
+    .map((part) =>
+      part
+        .map((line) => line.text)
+        .join("\n")
+        .trimEnd(),
+    )
+    .join("\n\n")}\n`;
 }
 
 /** The text with the pipeline's tables replaced, added at the end, or (undefined) removed. */
@@ -38,7 +45,12 @@ export function withSection(text: string, pipeline: string, section: string | un
     if (range === first) kept.push(...body);
     at = range[1] - 1;
     // the blank line behind a part that goes away would stand beside the one before it
-    if ((range !== first || section === undefined) && lines[at + 1]?.text.trim() === "" && (kept.at(-1) ?? "").trim() === "") at += 1;
+    if (
+      (range !== first || section === undefined) &&
+      lines[at + 1]?.text.trim() === "" &&
+      (kept.at(-1) ?? "").trim() === ""
+    )
+      at += 1;
   }
   const result = kept.join("\n");
   return result.endsWith("\n") || result === "" ? result : `${result}\n`;

@@ -7,7 +7,11 @@ export function writeTable(path: readonly string[], table: Readonly<Record<strin
   return `${tableLines(path, table, `[${header(path)}]`).join("\n")}\n`;
 }
 
-function tableLines(path: readonly string[], table: Readonly<Record<string, unknown>>, head: string): string[] {
+function tableLines(
+  path: readonly string[],
+  table: Readonly<Record<string, unknown>>,
+  head: string,
+): string[] {
   const lines = [head];
   const below: string[][] = [];
   for (const [key, value] of Object.entries(table)) {
@@ -35,9 +39,15 @@ function isTableList(value: unknown): value is readonly Readonly<Record<string, 
 }
 
 function inline(value: unknown): string {
-  if (typeof value === "number" && !Number.isInteger(value)) return String(value).replace("Infinity", "inf").toLowerCase();
-  if (typeof value === "number" || typeof value === "bigint" || typeof value === "boolean") return String(value);
-  if (Array.isArray(value)) return `[${value.filter((one) => one != null).map(inline).join(", ")}]`;
+  if (typeof value === "number" && !Number.isInteger(value))
+    return String(value).replace("Infinity", "inf").toLowerCase();
+  if (typeof value === "number" || typeof value === "bigint" || typeof value === "boolean")
+    return String(value);
+  if (Array.isArray(value))
+    return `[${value
+      .filter((one) => one != null)
+      .map(inline)
+      .join(", ")}]`;
   if (isTable(value)) {
     const members = Object.entries(value)
       .filter(([, inner]) => inner !== undefined && inner !== null)

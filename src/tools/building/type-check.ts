@@ -28,7 +28,11 @@ export async function typeCheck(
   if (sources.length === 0) return { status: "not_checked", why: "there is no TypeScript in it", errors: [] };
   const compiler = compilerOf(workspaceDir);
   if (compiler === undefined) {
-    return { status: "not_checked", why: "TypeScript is installed neither in the workspace nor beside loadwright", errors: [] };
+    return {
+      status: "not_checked",
+      why: "TypeScript is installed neither in the workspace nor beside loadwright",
+      errors: [],
+    };
   }
   const dir = await mkdtemp(join(tmpdir(), "loadwright-types-"));
   try {
@@ -53,9 +57,14 @@ export async function typeCheck(
     const project = join(dir, "tsconfig.json");
     await writeFile(project, JSON.stringify(config));
     const output = await run(compiler, ["-p", project, "--pretty", "false"], workspaceDir, signal);
-    if (output === undefined) return { status: "not_checked", why: "the compiler did not come to an end", errors: [] };
+    if (output === undefined)
+      return { status: "not_checked", why: "the compiler did not come to an end", errors: [] };
     const errors = [...output.matchAll(/^(.+?)\((\d+),\d+\): error (TS\d+: .*)$/gm)]
-      .map((match) => ({ file: relativeTo(workspaceDir, match[1]!), line: Number(match[2]), message: match[3]! }))
+      .map((match) => ({
+        file: relativeTo(workspaceDir, match[1]!),
+        line: Number(match[2]),
+        message: match[3]!,
+      }))
       // errors elsewhere are not this source's
       .filter(({ file }) => sources.includes(file));
     return { status: errors.length === 0 ? "passed" : "failed", errors: errors.slice(0, ERRORS_TOLD) };
@@ -99,7 +108,12 @@ function relativeTo(workspaceDir: string, path: string): string {
   return path.startsWith(`${workspaceDir}/`) ? path.slice(workspaceDir.length + 1) : path;
 }
 
-async function run(file: string, args: readonly string[], cwd: string, signal: AbortSignal): Promise<string | undefined> {
+async function run(
+  file: string,
+  args: readonly string[],
+  cwd: string,
+  signal: AbortSignal,
+): Promise<string | undefined> {
   const child = spawn(process.execPath, [file, ...args], { cwd, stdio: ["ignore", "pipe", "ignore"] });
   let output = "";
   child.stdout.on("data", (chunk: Buffer) => {
