@@ -129,3 +129,14 @@ export function suggestCursors(fields: readonly FieldFacts[]): CursorCandidate[]
     })
     .sort((a, b) => rank[a.kind] - rank[b.kind]);
 }
+
+const COLUMNS_MAX = 60;
+
+/** Types to declare: JavaScript writes 1.0 as 1, so a number that begins whole would become an integer column. */
+export function decimalColumns(fields: readonly FieldFacts[]): {
+  readonly columns?: Record<string, unknown>;
+} {
+  const decimal = fields.filter((field) => field.type === "number").slice(0, COLUMNS_MAX);
+  if (decimal.length === 0) return {};
+  return { columns: Object.fromEntries(decimal.map(({ name }) => [name, { data_type: "double" }])) };
+}

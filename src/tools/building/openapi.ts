@@ -8,7 +8,7 @@ import { EngineError } from "../../engine/errors.ts";
 import { didYouMean } from "../../engine/nearest.ts";
 import { listPath } from "../../sources/rest_api/select.ts";
 import { type Draft, type Evidence, singular, snakeName } from "./draft.ts";
-import { factsOf, suggestCursors, suggestKey } from "./fields.ts";
+import { decimalColumns, factsOf, suggestCursors, suggestKey } from "./fields.ts";
 import { guessPaging, type QueryParameter } from "./paging.ts";
 import { authOf, type RestAuth } from "./rest.ts";
 import { listsIn, type Shape, shapeAt, UNKNOWN, writtenPath } from "./shape.ts";
@@ -352,6 +352,7 @@ function resourceOf(
       ...(summary === "" ? {} : { description: summary }),
       ...(key.key === undefined ? {} : { primary_key: key.key }),
       write_disposition: disposition,
+      ...decimalColumns(fields),
       ...(singleKey && parent !== undefined
         ? { include_from_parent: [parentField(inPath[0]!, parent)] }
         : {}),

@@ -3,7 +3,7 @@
 import { EngineError } from "../../engine/errors.ts";
 import { listPath } from "../../sources/rest_api/select.ts";
 import { type Draft, type Evidence, snakeName } from "./draft.ts";
-import { factsOf, suggestCursors, suggestKey } from "./fields.ts";
+import { decimalColumns, factsOf, suggestCursors, suggestKey } from "./fields.ts";
 import { guessPaging } from "./paging.ts";
 import { authOf, type RestAuth } from "./rest.ts";
 import { shapeAt, shapeOfValues, writtenPath } from "./shape.ts";
@@ -65,6 +65,7 @@ export function draftFromSample(pipeline: string, input: SampleInput): Draft {
           ...(key.key === undefined
             ? { write_disposition: "replace" }
             : { primary_key: key.key, write_disposition: "merge" }),
+          ...decimalColumns(fields),
           endpoint: {
             path: input.path,
             data_selector: list?.kind === "list" ? writtenPath(path) : "$",

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import type { Log } from "../../engine/context.ts";
 import { duckdb } from "../../engine/destinations/duckdb/duckdb.ts";
-import { EngineError } from "../../engine/errors.ts";
+import { EngineError, toEnvelope } from "../../engine/errors.ts";
 import type { Source } from "../../engine/extract/resource.ts";
 import { Pipeline } from "../../engine/pipeline.ts";
 import type { RunReport } from "../../engine/report.ts";
@@ -29,6 +29,16 @@ const TABLES_MAX = 60;
 const GRACE_MS = 2_000;
 const STOPPED_EARLY = "reading was stopped early";
 
+const NOTHING_READ = {
+  resources: [],
+  tables: [],
+  requests: [],
+  requests_total: 0,
+  paging: [],
+  recognised: [],
+  warnings: [],
+};
+
 type ReadRequest = Extract<ProbeRequest, { kind: "read" }>;
 
 export async function scratchRead(
@@ -39,7 +49,12 @@ export async function scratchRead(
   const { bounds, source, config, workspaceDir } = request;
   const dir = await mkdtemp(join(tmpdir(), "loadwright-scratch-"));
   try {
-    const made = await createSource(source, { config, secrets: secrets.forSource(source), workspaceDir });
+    let made: Source;
+    try {
+      made = await createSource(source, { config, secrets: secrets.forSource(source), workspaceDir });
+    } catch (error) {
+      return { ...NOTHING_READ, printed, error: toEnvelope(error) };
+    }
     const chosen = request.resources === undefined ? made : onlyWithParents(made, request.resources);
     const bounded = chosen.withEach((one) =>
       one.applyHints({ writeDisposition: "append" }).addLimit({ ...bounds }),
@@ -57,7 +72,8 @@ export async function scratchRead(
         recognised.push({ resource: String(fields.resource), paginator: String(fields.paginator) });
       }
     };
-    const path = join(dir, "scratch.duckdb");
+    // not named like the dataset, which DuckDB would find ambiguous
+    const path = join(dir, "read.duckdb");
     const pipeline = new Pipeline({
       name: "scratch",
       destination: duckdb({ path }),
