@@ -229,7 +229,7 @@ type = "duckdb"
     expect(sectionOf(text, "b")).toContain("[pipelines.b.config.more]\nk = 1\n");
     expect(withSection(text, "b", sectionOf(text, "b"))).toBe(text);
     expect(withSection(text, "a", '[pipelines.a]\nsource = "z"')).toBe(
-      text.replace(/source = "x"[^]*?"""\n\[pip[^]*?"""/, 'source = "z"'),
+      text.replace(/source = "x"[\s\S]*?"""\n\[pip[\s\S]*?"""/, 'source = "z"'),
     );
     expect(withSection(text, "c", '[pipelines.c]\nsource = "z"\n')).toBe(
       `${text}\n[pipelines.c]\nsource = "z"\n`,
