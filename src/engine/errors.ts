@@ -152,6 +152,19 @@ export const ERRORS = {
     retry: "after_fix",
     hint: "Check `endpoint`: it must be the S3 endpoint, not a web console or a proxy's page.",
   },
+  // reports of vendors
+  REPORT_INCOMPLETE: {
+    retry: "after_fix",
+    hint: "The service cuts its answer and cannot be asked in smaller parts; nothing of that day was loaded.",
+  },
+  REPORT_SHIFTED: {
+    retry: "yes",
+    hint: "Rows changed places while the pages were read: run again when less is being written there.",
+  },
+  REPORT_MISMATCH: {
+    retry: "after_fix",
+    hint: "The answer is not about what was asked for: a parameter was ignored. Check the API's version and the account.",
+  },
   // schema, normalize
   SCHEMA_INVALID: { retry: "no", hint: "The stored schema cannot be used; see the details." },
   SCHEMA_ENGINE_NEWER: { retry: "after_fix", hint: "Upgrade loadwright: a newer engine wrote this schema." },

@@ -16,7 +16,11 @@ export function parseSourceConfig<T>(schema: ZodType<T>, raw: unknown, source: s
     const known = keysAt(schema, raw, issue.path);
     const setting = where([...at, key]);
     throw new EngineError("CONFIG_INVALID", `The ${source} source has no setting "${setting}".`, {
-      hint: didYouMean(key, known) || `Settings there are: ${known.join(", ")}.`,
+      hint:
+        didYouMean(
+          setting,
+          known.map((each) => where([...at, each])),
+        ) || `Settings there are: ${known.join(", ")}.`,
       details: { setting, known },
     });
   }

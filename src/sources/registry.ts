@@ -41,6 +41,20 @@ const BUILT_IN: ReadonlyMap<string, BuiltInEntry> = new Map([
     },
   ],
   [
+    "everflow",
+    {
+      description: "Everflow network account: daily stats by affiliate and advertiser, conversions, entities",
+      load: async () => (await import("./everflow/resources.ts")).everflowSource,
+    },
+  ],
+  [
+    "redtrack",
+    {
+      description: "RedTrack account: daily report by traffic source, conversions",
+      load: async () => (await import("./redtrack/resources.ts")).redtrackSource,
+    },
+  ],
+  [
     "rest_api",
     {
       description:

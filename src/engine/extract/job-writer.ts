@@ -30,6 +30,7 @@ export class JobWriter {
   private readonly sync: boolean;
   private readonly open = new Map<string, OpenJob>();
   private readonly closing: Promise<void>[] = [];
+  /** The write that was begun last; whoever comes next is told how it ended. */
   private last: Promise<void> = Promise.resolve();
 
   /** `sync`: what is written is on the disk when `finish` returns. */
@@ -69,7 +70,10 @@ export class JobWriter {
     return rows;
   }
 
-  /** One write at a time: resources that run side by side may fill the same table. */
+  /**
+   * One write at a time: resources that run side by side may fill the same table. Returns when the write before
+   * this one has ended, so that the next page is made while this one is written.
+   */
   private append(
     table: string,
     bytes: Uint8Array,
@@ -77,9 +81,10 @@ export class JobWriter {
     guesses: Guesses | undefined,
     origin: Origin | undefined,
   ): Promise<void> {
-    const write = this.last.then(() => this.write(table, bytes, rows, guesses, origin));
-    this.last = write.catch(() => {});
-    return write;
+    const before = this.last;
+    this.last = before.then(() => this.write(table, bytes, rows, guesses, origin));
+    this.last.catch(() => {});
+    return before;
   }
 
   private async write(
@@ -110,12 +115,14 @@ export class JobWriter {
 
   /** Closes what is open; the jobs are complete then. */
   async finish(): Promise<readonly JobInfo[]> {
+    await this.last;
     for (const table of [...this.open.keys()]) this.close(table);
     await Promise.all(this.closing);
     return this.jobs;
   }
 
   async abort(): Promise<void> {
+    await this.last.catch(() => {});
     for (const table of [...this.open.keys()]) this.close(table);
     await Promise.allSettled(this.closing);
   }

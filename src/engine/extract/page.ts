@@ -9,7 +9,8 @@ export type Row = Readonly<Record<string, unknown>>;
 
 /**
  * Rows as JSON Lines bytes: each line one JSON object in UTF-8, each ended by a line feed. Readers of
- * files yield these, so that rows never become objects unless a transform needs them.
+ * files yield these, so that rows never become objects unless a transform needs them. The memory is the page's
+ * own: it is still being written when the next page is asked for.
  */
 export class JsonlPage {
   readonly bytes: Uint8Array;

@@ -184,7 +184,7 @@ export class TableBuffer {
       const offset = this.arenaLength;
       if (offset + length > this.arena.length) this.growArena(offset + length);
       const arena = this.arena;
-      if (length < 32) {
+      if (length < 64) {
         for (let i = 0; i < length; i++) arena[offset + i] = source[start + i]!;
       } else {
         arena.set(source.subarray(start, end), offset);

@@ -42,6 +42,8 @@ export interface HttpClientOptions extends PaceOptions {
   readonly backoffMsMax?: number;
   /** A longer pause asked for by the service ends the run with HTTP_RATE_LIMITED; default 300 000. */
   readonly pauseMsMax?: number;
+  /** The pause after a 429 that names no time; default none beyond the back-off. */
+  readonly pauseMsDefault?: number;
   /** Default 256 MiB, uncompressed. */
   readonly bodyBytesMax?: number;
   /** Query parameters whose values are secrets, besides those of `auth` and those with a telling name. */
@@ -256,7 +258,8 @@ export class HttpClient {
     const now = Date.now();
     const exhausted = isExhausted(headers);
     const asked = status === 429 || status === 503 || (status === 403 && exhausted);
-    const waitMs = asked ? waitMsOf(headers, now) : undefined;
+    const named = asked ? waitMsOf(headers, now) : undefined;
+    const waitMs = named ?? (status === 429 ? this.options.pauseMsDefault : undefined);
     const error = statusError(facts, { status, headers, bytes, exhausted, waitMs, withheld });
     if (waitMs === undefined) return error;
     // whole milliseconds: timers may fire a fraction too early
