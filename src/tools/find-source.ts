@@ -32,6 +32,20 @@ const SHIPPED: Readonly<Record<string, Pick<Entry, "auth" | "resources" | "docs"
     resources: ["as configured; key: _file_name, _row_id"],
     docs: "s3_exports",
   },
+  everflow: {
+    auth: ["api_key"],
+    resources: [
+      "stats; key: date, affiliate_id, advertiser_id",
+      "conversions",
+      "offers, affiliates, advertisers",
+    ],
+    docs: "everflow",
+  },
+  redtrack: {
+    auth: ["api_key"],
+    resources: ["report; key: date, source_id", "conversions"],
+    docs: "redtrack",
+  },
   rest_api: {
     auth: ["bearer", "api_key", "http_basic", "header", "oauth2_client_credentials"],
     resources: ["as configured, one for each endpoint"],

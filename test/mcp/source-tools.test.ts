@@ -1,11 +1,13 @@
 /** Sources built, tested, repaired and run by a client that has only the tools. */
 
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { slice, TestService } from "../support/http-server.ts";
 import { type Answer, ask, type Connected, connect, fail } from "../support/mcp.ts";
+import { S3Test } from "../support/s3.ts";
 import { makeWorkspace, type TestWorkspace } from "../support/workspace.ts";
 
 const CONFIG = `# Keep this comment.
@@ -572,4 +574,68 @@ describe("finding and explaining", () => {
       code: "UNKNOWN_KEY",
     });
   });
+});
+
+describe("each template in TypeScript type-checks, and its test passes", () => {
+  const LOADER = `data:text/javascript,import { resolveLoadwrightToThisPackage as resolve } from ${JSON.stringify(
+    new URL("../../src/sources/resolve-loadwright.ts", import.meta.url).href,
+  )}; resolve();`;
+  const kinds: [string, () => Record<string, unknown>][] = [
+    ["empty", () => ({ empty: true })],
+    [
+      "rest",
+      () => ({
+        rest: {
+          base_url: service.url,
+          auth: { type: "bearer" },
+          resources: [{ path: "rows", primary_key: "id" }],
+        },
+      }),
+    ],
+    ["files", () => ({ files: { path: "in" } })],
+    ["database", () => ({ database: { url: "duckdb:///origin.duckdb" } })],
+  ];
+  test.each(kinds)("from %s", async (_kind, input) => {
+    workspace.write("in/orders.csv", "id,total\n1,9.5\n");
+    const instance = await DuckDBInstance.create(join(workspace.dir, "origin.duckdb"));
+    const connection = await instance.connect();
+    await connection.run("create table orders (id integer primary key)");
+    connection.closeSync();
+    instance.closeSync();
+    const made = await call("create_source", { name: "mine", style: "typescript", ...input() });
+    expect(made.data).toMatchObject({ source: "mine", type_check: { status: "passed" } });
+    const ran = spawnSync(
+      process.execPath,
+      ["--disable-warning=ExperimentalWarning", "--import", LOADER, "--test", "sources/mine/index.test.ts"],
+      { cwd: workspace.dir, encoding: "utf8" },
+    );
+    expect(ran.stdout).toMatch(/fail 0/);
+    expect(ran.status).toBe(0);
+  });
+});
+
+test("exports on S3 are sniffed and become s3_exports", async () => {
+  const s3 = await S3Test.start();
+  const own = await connect(workspace.dir, ["--allow", "run,write"]);
+  try {
+    workspace.write(
+      ".env",
+      "SHOP__SOURCES__S3_EXPORTS__CREDENTIALS__AWS_ACCESS_KEY_ID=test\nSHOP__SOURCES__S3_EXPORTS__CREDENTIALS__AWS_SECRET_ACCESS_KEY=test-secret\n",
+    );
+    await s3.put("daily/orders.csv", "id,total\n1,9.5\n2,3\n");
+    const made = await ask(own.client, "create_source", {
+      name: "shop",
+      files: { path: `s3://${s3.bucket}/daily/`, endpoint: s3.endpoint, region: "us-east-1" },
+      response_format: "detailed",
+    });
+    expect(made.data).toMatchObject({ source: "s3_exports", resources: ["daily"] });
+    expect((made.data.evidence as { finding: string }[])[0]?.finding).toContain("2 rows read");
+    expect((await ask(own.client, "test_source", { pipeline: "shop" })).data).toMatchObject({
+      ok: true,
+      resources: [{ rows: 2 }],
+    });
+  } finally {
+    await own.close();
+    await s3.stop();
+  }
 });

@@ -33,7 +33,7 @@ export interface LintResult {
 
 const DESCRIBE_MS = 30_000;
 /** Sources that know by themselves what is new, without a cursor. */
-const KEEPS_LEDGER = new Set(["filesystem", "s3_exports"]);
+const KEEPS_LEDGER = new Set(["filesystem", "s3_exports", "everflow", "redtrack"]);
 
 export async function lintSource(
   workspace: Workspace,
