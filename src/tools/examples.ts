@@ -36,6 +36,8 @@ export function exampleOf(tool: Tool): Record<string, unknown> | undefined {
     const subject = SUBJECTS.flat().find((key) => key in (schema.properties ?? {}));
     if (subject !== undefined) input[subject] = VALUES[subject];
   }
+  // of the things that a source can be built from, the one that needs nothing
+  if ("empty" in (schema.properties ?? {})) input.empty = true;
   return tool.input.safeParse(input).success ? input : undefined;
 }
 
