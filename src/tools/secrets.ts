@@ -286,6 +286,8 @@ function tell(miss: NearMiss): string {
 function isSecretName(provider: Provider, name: string): boolean {
   const key = name.split(/__|\./).at(-1) ?? "";
   if (provider.write === dotted) return !PUBLIC_KEYS.has(key);
+  // what shells call the current folder, which stands in every path
+  if (name === "PWD") return false;
   return /(^|_)key$/i.test(key) || isSecretKey(key);
 }
 

@@ -127,6 +127,12 @@ describe("mask", () => {
     expect(secrets().mask("correct-horse at localhost")).toBe("*** at localhost");
   });
 
+  it("leaves the current folder alone, which shells name PWD", () => {
+    const given = secrets({ PWD: "/home/ada/warehouse", DB_PWD: "correct-horse" });
+    expect(given.mask("/home/ada/warehouse/shop.duckdb")).toBe("/home/ada/warehouse/shop.duckdb");
+    expect(given.mask("correct-horse")).toBe("***");
+  });
+
   it("leaves words alone that hold a short secret", () => {
     const given = secrets({ SOURCES__EVERFLOW__PIN: "row" });
     given.ofSource("everflow", "pin");
