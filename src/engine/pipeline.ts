@@ -21,7 +21,6 @@ import type {
   PackageToCommit,
   TableJobs,
 } from "./destinations/destination.ts";
-import { dryRun } from "./dry-run.ts";
 import { EngineError, type ErrorCode, toEnvelope } from "./errors.ts";
 import { markedCursors, readBoundaries, type StoredBoundaries } from "./extract/boundary-store.ts";
 import { type Extracted, type ExtractWork, extractSource } from "./extract/extract.ts";
@@ -39,7 +38,6 @@ import { type OpenPackage, PackageStore, type PendingPackage } from "./package/s
 import { newRunId, RunFolder } from "./package/trace.ts";
 import type { JobInfo, Manifest, SchemaChange } from "./package/types.ts";
 import { permissionFor } from "./permission.ts";
-import { type PreparedDrop, prepareDrop } from "./pipeline-drop.ts";
 import type {
   DropOptions,
   DropPlan,
@@ -49,6 +47,8 @@ import type {
   RunOptions,
 } from "./pipeline-options.ts";
 import { initialState, nameSchema, stateFromText, stateRow, stateToText } from "./pipeline-state.ts";
+import type { PackageReport, RunReport } from "./report.ts";
+import { type PreparedDrop, prepareDrop } from "./reset/prepare-drop.ts";
 import {
   forgetResources,
   matchingNames,
@@ -56,9 +56,11 @@ import {
   refreshSource,
   type TableReset,
   tablesOfResources,
-} from "./refresh.ts";
-import type { PackageReport, RunReport } from "./report.ts";
-import { RunRecorder } from "./run-recorder.ts";
+} from "./reset/refresh.ts";
+import { resetState, type StateReset, type StateResetPlan } from "./reset/state-reset.ts";
+import { dryRun } from "./run/dry-run.ts";
+import { RunRecorder } from "./run/run-recorder.ts";
+import { applySettings } from "./run/source-settings.ts";
 import { BOUNDARY_TABLE } from "./schema/boundary-table.ts";
 import { checkContract } from "./schema/contract.ts";
 import { schemaFromText, schemaToText } from "./schema/documents.ts";
@@ -69,8 +71,6 @@ import { completeColumns, hasSeenData, STATE_TABLE } from "./schema/tables.ts";
 import type { Schema } from "./schema/types.ts";
 import { bumpSchema, newSchema, pipelineStateTable } from "./schema/version.ts";
 import { importSchema, writeImportFile, writeSchemaFile } from "./schema-files.ts";
-import { applySettings } from "./source-settings.ts";
-import { resetState, type StateReset, type StateResetPlan } from "./state-reset.ts";
 
 const PIPELINE_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
 const RUNS_KEPT = 200;
