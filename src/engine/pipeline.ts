@@ -23,10 +23,11 @@ import type {
 } from "./destinations/destination.ts";
 import { EngineError, type ErrorCode, toEnvelope } from "./errors.ts";
 import { markedCursors, readBoundaries, type StoredBoundaries } from "./extract/boundary-store.ts";
-import { type Extracted, type ExtractWork, extractSource } from "./extract/extract.ts";
+import { extractSource } from "./extract/extract.ts";
 import { JobWriter } from "./extract/job-writer.ts";
 import type { Source } from "./extract/resource.ts";
 import { backfilled, type StoredCursor, scheduled } from "./extract/window.ts";
+import type { Extracted, ExtractWork } from "./extract/work.ts";
 import { bumpState, decodeStateBlob, type PipelineState, stateHash } from "./interop/state.ts";
 import { LoadAhead } from "./load/ahead.ts";
 import { normalizePackage } from "./normalize/normalize-package.ts";
