@@ -23,6 +23,25 @@ export const ERRORS = {
   PIPELINE_NEVER_RAN: { retry: "after_fix", hint: "Run the pipeline once." },
   SOURCE_NOT_FOUND: { retry: "after_fix", hint: "Check the name, or add sources/<name>/index.ts." },
   SOURCE_INVALID: { retry: "after_fix", hint: "Correct the source definition." },
+  // building sources
+  SOURCE_EXISTS: {
+    retry: "after_fix",
+    hint: "Choose another name, or change what is there with update_source.",
+  },
+  SPEC_UNREADABLE: {
+    retry: "after_fix",
+    hint: "Correct the document or the sample, or describe the source otherwise.",
+  },
+  STALE_REVISION: {
+    retry: "after_fix",
+    hint: "Look at what the source is now, then call again with its present revision.",
+  },
+  INVALID_PATCH: { retry: "after_fix", hint: "Correct the change; nothing was written." },
+  NO_MATCH: { retry: "after_fix", hint: "Use other words, or one of the names that there are." },
+  UNKNOWN_KEY: {
+    retry: "after_fix",
+    hint: "Use a key that the source asks for; validate_source lists them.",
+  },
   RUN_NOT_FOUND: { retry: "after_fix", hint: "List runs with `loadwright pipeline NAME info`." },
   LOCKED: { retry: "yes", hint: "Wait for the other run to finish, or stop it." },
   CANCELLED: { retry: "yes", hint: "Run again: what was committed stays, the rest is fetched again." },

@@ -7,3 +7,4 @@ export { type RedtrackOptions, redtrackResources } from "./redtrack/resources.ts
 export type { ResponseVerdict, RestApiInput } from "./rest_api/config.ts";
 export { restApi } from "./rest_api/resources.ts";
 export { s3ExportsResources } from "./s3_exports/s3-exports.ts";
+export { sqlDatabaseResources } from "./sql_database/resources.ts";

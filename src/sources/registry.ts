@@ -85,6 +85,11 @@ export function builtInSourceNames(): string[] {
   return [...BUILT_IN.keys()];
 }
 
+/** A built-in source by its name; undefined for others. */
+export async function builtInSource(name: string): Promise<BuiltInSource | undefined> {
+  return BUILT_IN.get(name)?.load();
+}
+
 /** Every source that a pipeline may name. Does not run a user's code. */
 export function listSources(workspaceDir: string): SourceListing[] {
   const listing: SourceListing[] = [...BUILT_IN].map(([name, { description }]) => ({

@@ -16,10 +16,16 @@ const VALUES: Readonly<Record<string, unknown>> = {
   run_id: "20261122T160245-1e7a3c",
   text: "connection refused",
   key: "api_key",
+  action: "restore_from_destination",
 };
 
 /** What an argument may be that is optional, but without which the tool has nothing to do. */
-const SUBJECTS: readonly (readonly [string, ...string[]])[] = [["pipeline"], ["run_id", "text"], ["source"]];
+const SUBJECTS: readonly (readonly [string, ...string[]])[] = [
+  ["text"],
+  ["pipeline"],
+  ["run_id"],
+  ["source"],
+];
 
 /** A valid input; undefined when the tool requires something that has no value here. */
 export function exampleOf(tool: Tool): Record<string, unknown> | undefined {
@@ -30,6 +36,8 @@ export function exampleOf(tool: Tool): Record<string, unknown> | undefined {
     const subject = SUBJECTS.flat().find((key) => key in (schema.properties ?? {}));
     if (subject !== undefined) input[subject] = VALUES[subject];
   }
+  // of the things that a source can be built from, the one that needs nothing
+  if ("empty" in (schema.properties ?? {})) input.empty = true;
   return tool.input.safeParse(input).success ? input : undefined;
 }
 

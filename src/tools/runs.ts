@@ -234,7 +234,7 @@ const CHILD_FILE = fileURLToPath(
 );
 
 /** Types are stripped by Node; a workspace needs no package.json to say that its files are modules. */
-const NODE_FLAGS = [
+export const NODE_FLAGS = [
   "--disable-warning=ExperimentalWarning",
   "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON",
   "--enable-source-maps",

@@ -80,7 +80,7 @@ export class Secrets {
       }
     }
     for (const config of options.configs ?? []) {
-      for (const [path, value] of leaves(config, [])) {
+      for (const [path, value] of leaves(withoutReferences(config), [])) {
         if (value.length >= LEARN_UNASKED_LENGTH && isSecretKey(path.split(".").at(-1) ?? ""))
           this.#learn(value);
         this.#learnPasswordOf(value);
@@ -294,6 +294,14 @@ function isSecretKey(key: string): boolean {
   return /(^|_)((api|access|secret|private|auth|client|signing|account)_?key|token|secret|password|passwd|pwd|pat|dsn|authorization|credentials?)$/i.test(
     key.replace(/([a-z])([A-Z])/g, "$1_$2"),
   );
+}
+
+/** `{ secret = "shop_token" }` holds the name of a secret, which everybody may read. */
+function withoutReferences(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  const entries = Object.entries(value);
+  if (entries.length === 1 && entries[0]?.[0] === "secret") return {};
+  return Object.fromEntries(entries.map(([key, inner]) => [key, withoutReferences(inner)]));
 }
 
 function percentDecoded(text: string): string {

@@ -123,7 +123,7 @@ for (const [name] of TRANSPORTS) {
           { type: "ref/resource", uri: "loadwright://errors/{code}" },
           { name: "code", value: "lock" },
         ),
-      ).toEqual(["LOCKED", "DESTINATION_LOCKED"]);
+      ).toEqual(["LOCKED", "S3_CLOCK", "DESTINATION_LOCKED"]);
     });
   });
 

@@ -133,3 +133,11 @@ describe("mask", () => {
     expect(given.mask("rows of row")).toBe("rows of ***");
   });
 });
+
+describe("a name of a secret in the settings", () => {
+  it("is not masked, a value is", () => {
+    const settings = { token: { secret: "shop_token" }, api_key: "a-literal-value" };
+    const made = new Secrets({ workspaceDir: dir, environment: {}, configs: [settings] });
+    expect(made.mask("shop_token a-literal-value")).toBe("shop_token ***");
+  });
+});
