@@ -37,8 +37,8 @@ export type {
   ResourceDropPlan,
   RunOptions,
 } from "./pipeline-options.ts";
-export type { RefreshMode } from "./refresh.ts";
 export type { PackageReport, RunReport, RunStatus, StepReport } from "./report.ts";
+export type { RefreshMode } from "./reset/refresh.ts";
 export { REPLACE_STRATEGIES, type ReplaceStrategy } from "./sql/replace.ts";
 
 import { Pipeline } from "./pipeline.ts";

@@ -4,8 +4,8 @@ import type { Limits, Log, ProgressEvent } from "./context.ts";
 import type { Destination } from "./destinations/destination.ts";
 import type { Window } from "./extract/window.ts";
 import type { Permit } from "./permission.ts";
-import type { RefreshMode } from "./refresh.ts";
 import type { RunReport } from "./report.ts";
+import type { RefreshMode } from "./reset/refresh.ts";
 import type { Contract, ContractMode } from "./schema/types.ts";
 
 export interface PipelineOptions {

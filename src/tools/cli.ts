@@ -7,7 +7,7 @@ import { createInterface } from "node:readline/promises";
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { EngineError, toEnvelope } from "../engine/errors.ts";
 import type { DropPlan } from "../engine/pipeline-options.ts";
-import { REFRESH_MODES, type RefreshMode } from "../engine/refresh.ts";
+import { REFRESH_MODES, type RefreshMode } from "../engine/reset/refresh.ts";
 import { CONTRACT_MODES } from "../engine/schema/contract.ts";
 import type { Contract, ContractMode } from "../engine/schema/types.ts";
 import { progressView, silentView } from "./cli-progress.ts";

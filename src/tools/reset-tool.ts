@@ -7,7 +7,7 @@ import { inspectState } from "../engine/inspect/state.ts";
 import { STATE_BACKUPS_DIR, StateBackups } from "../engine/package/state-backups.ts";
 import type { Pipeline } from "../engine/pipeline.ts";
 import { stateFromText } from "../engine/pipeline-state.ts";
-import type { StateReset } from "../engine/state-reset.ts";
+import type { StateReset } from "../engine/reset/state-reset.ts";
 import { decide } from "./confirm.ts";
 import { defineTool, FORMAT, PIPELINE } from "./define-tool.ts";
 import { type Inspection, inspectionOf } from "./inspection.ts";

@@ -15,8 +15,8 @@
 
 import type { LogLevel, ProgressEvent } from "../engine/context.ts";
 import type { Permission } from "../engine/permission.ts";
-import type { RefreshMode } from "../engine/refresh.ts";
 import type { RunReport } from "../engine/report.ts";
+import type { RefreshMode } from "../engine/reset/refresh.ts";
 import type { Contract, ContractMode } from "../engine/schema/types.ts";
 
 /** What a run can be told from outside; see the engine's RunOptions. */

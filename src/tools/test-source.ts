@@ -5,7 +5,6 @@ import { probe } from "./building/probe.ts";
 import type { ReadOutcome } from "./building/probe-protocol.ts";
 import { revisionOf, SourceFiles } from "./building/source-files.ts";
 import { defineTool, FORMAT, type NextStep, PIPELINE } from "./define-tool.ts";
-import { FENCE, newFence } from "./fence.ts";
 import { ERROR, errorShape } from "./shapes.ts";
 
 /** Starting the process, normalizing and loading, beside the reading itself. */
@@ -68,13 +67,10 @@ export const testSourceTool = defineTool({
         duplicate_keys: z.object({ key: z.array(z.string()), rows: z.number() }).optional(),
       }),
     ),
-    notice: FENCE.shape.notice,
-    fence_open: FENCE.shape.fence_open,
     samples: z
       .record(z.string(), z.array(z.record(z.string(), z.unknown())))
       .describe("Rows by table; mail addresses, long numbers and what looks like a secret are masked"),
     printed: z.array(z.string()),
-    fence_close: FENCE.shape.fence_close,
     requests: z.array(
       z.object({
         method: z.string(),
@@ -112,7 +108,6 @@ export const testSourceTool = defineTool({
     const resources = resourcesOf(outcome);
     const findings = findingsOf(outcome, resources);
     const ok = outcome.error === undefined && findings.every((one) => one.severity !== "error");
-    const { notice, fence_open, fence_close } = newFence();
     const detailed = input.response_format === "detailed";
     const revision = revisionOf(new SourceFiles(workspace).current(pipeline));
     return {
@@ -137,13 +132,10 @@ export const testSourceTool = defineTool({
             ? {}
             : { duplicate_keys: { key: [...table.duplicate_keys.key], rows: table.duplicate_keys.rows } }),
         })),
-        notice,
-        fence_open,
         samples: Object.fromEntries(
           outcome.tables.map((table) => [table.name, table.sample.map((row) => ({ ...row }))]),
         ),
         printed: [...outcome.printed],
-        fence_close,
         requests: outcome.requests.slice(0, detailed ? 40 : 10).map((one) => ({ ...one })),
         requests_total: outcome.requests_total,
         warnings: [...outcome.warnings],

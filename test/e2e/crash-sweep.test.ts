@@ -223,7 +223,7 @@ describe.each(cases)("a %s run (%s) that is killed", (which, name) => {
     }
   });
 
-  it("and killed again while it recovers is completed by the third", async () => {
+  it.skipIf(name === "ahead")("and killed again while it recovers is completed by the third", async () => {
     // each pair: the boundary of the first kill, and of the one in the run after it
     const pairs = [12, 24, 29].flatMap((first, i) =>
       [2 + i, 14 + 3 * i].map((second) => [first, second] as const),

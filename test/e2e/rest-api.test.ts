@@ -747,7 +747,7 @@ include_from_parent = ["id"]
       expect(missing.stderr + missing.stdout).toContain("CONFIG_MISSING");
       workspace.write("loadwright.toml", toml(keyed).replace("write_disposition", "write_dispositon"));
       const misspelt = await cli(workspace.dir, "run", "shop");
-      expect(misspelt.stderr + misspelt.stdout).toContain('Did you mean "write_disposition"');
+      expect(misspelt.stderr + misspelt.stdout).toMatch(/Did you mean "[\w.]*write_disposition"/);
       expect(existsSync(join(workspace.dir, "shop.duckdb"))).toBe(false);
     } finally {
       workspace.remove();

@@ -4,7 +4,7 @@
  * dedup at the boundary has something to do.
  */
 
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import {
@@ -37,7 +37,7 @@ export interface Scenario {
 
 const ROWS: Readonly<Record<Round, number>> = { 1: 8, 2: 23 };
 const PAGE = 4;
-const LIMITS: Partial<Limits> = { packageRowsMax: 8 };
+const LIMITS: Partial<Limits> = { packageRowsMax: 8, jobBytesMax: 1 };
 
 function doc(id: number, version = 0): Doc {
   const lines = Array.from({ length: (id + version) % 3 }, (_, line) => ({
@@ -123,25 +123,36 @@ const replace: Scenario = {
   }),
 };
 
-/** Files of which each is loaded once; a package ends behind a file. */
-const files: Scenario = {
-  tables: ["files"],
-  source: (dir, round) => {
-    const folder = join(dir, "in");
-    mkdirSync(folder, { recursive: true });
-    for (let file = round === 1 ? 0 : 2; file < (round === 1 ? 2 : 6); file++) {
-      const lines = ids(file * PAGE + 1, (file + 1) * PAGE).map((id) => JSON.stringify(doc(id)));
-      // a file that is there already must not look changed
-      try {
-        writeFileSync(join(folder, `${file}.jsonl`), `${lines.join("\n")}\n`, { flag: "wx" });
-      } catch {}
-    }
-    return new Source({ name: "files", resources: filesystemResources({ path: folder, glob: "*.jsonl" }) });
-  },
-  expected: (round) => ({ files: ids(1, PAGE * (round === 1 ? 2 : 6)).map((id) => doc(id)) }),
-};
+/** Files of so many documents each, of which each is loaded once; a package ends behind a file. */
+function filesOf(sizes: readonly number[], inFirstRound: number): Scenario {
+  const ends = sizes.map((_, file) => sizes.slice(0, file + 1).reduce((sum, size) => sum + size));
+  return {
+    tables: ["files"],
+    source: (dir, round) => {
+      const folder = join(dir, "in");
+      mkdirSync(folder, { recursive: true });
+      for (const [file, size] of sizes.entries()) {
+        if (round === 1 && file >= inFirstRound) break;
+        const path = join(folder, `${file}.jsonl`);
+        // a file that is there already must not look changed
+        if (existsSync(path)) continue;
+        const lines = ids(ends[file]! - size + 1, ends[file]!).map((id) => JSON.stringify(doc(id)));
+        writeFileSync(path, `${lines.join("\n")}\n`);
+      }
+      return new Source({ name: "files", resources: filesystemResources({ path: folder, glob: "*.jsonl" }) });
+    },
+    expected: (round) => ({
+      files: ids(1, ends[round === 1 ? inFirstRound - 1 : sizes.length - 1]!).map((id) => doc(id)),
+    }),
+  };
+}
 
-export const SCENARIOS = { append, merge, replace, files } satisfies Record<string, Scenario>;
+const files = filesOf([PAGE, PAGE, PAGE, PAGE, PAGE, PAGE], 2);
+
+/** Enough rows for several jobs: loading begins while the package is still being normalized. */
+const ahead = filesOf([PAGE, 26_000], 1);
+
+export const SCENARIOS = { append, merge, replace, files, ahead } satisfies Record<string, Scenario>;
 export type ScenarioName = keyof typeof SCENARIOS;
 
 export function pipelineIn(dir: string, limits: Partial<Limits> = LIMITS): Pipeline {

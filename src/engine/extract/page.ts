@@ -51,3 +51,16 @@ export class JsonlPage {
 export const checkpoint: unique symbol = Symbol("loadwright.checkpoint");
 
 export type Yielded = Row | readonly Row[] | JsonlPage | typeof checkpoint;
+
+/** What is yielded with rows in it. */
+export type Page = Exclude<Yielded, typeof checkpoint>;
+
+/** Rows to go through, rather than one row. */
+export function isMany(value: unknown): boolean {
+  return (
+    Array.isArray(value) ||
+    (typeof value === "object" &&
+      value !== null &&
+      (Symbol.asyncIterator in value || Symbol.iterator in value))
+  );
+}

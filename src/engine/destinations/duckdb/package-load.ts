@@ -16,11 +16,12 @@ import type { DuckDBConnection, DuckDBValue } from "@duckdb/node-api";
 import type { RunContext } from "../../context.ts";
 import { EngineError } from "../../errors.ts";
 import { type LoadPlan, planLoad } from "../../load/plan.ts";
+import { ALREADY_COMMITTED, type LoadStep, PlanExecution } from "../../load/plan-execution.ts";
 import { dumpBlocks } from "../../package/block-format.ts";
 import { BOUNDARY_TABLE } from "../../schema/boundary-table.ts";
 import type { Schema } from "../../schema/types.ts";
 import { type Dataset, duckdbDialect, qualified, quoteAll } from "../../sql/dialect.ts";
-import type { Count, LoadColumn, Step } from "../../sql/statement.ts";
+import type { LoadColumn } from "../../sql/statement.ts";
 import type { CommitReport, PackageLoad, PackageStart, PackageToCommit, TableJobs } from "../destination.ts";
 import { bulkLoad } from "./bulk-load.ts";
 import { isCommitted, type Live, readLive, readRows } from "./catalogue.ts";
@@ -48,9 +49,7 @@ export class DuckdbPackageLoad implements PackageLoad {
   private readonly start: PackageStart;
   private connection!: DuckDBConnection;
   private connected = false;
-  private counts: Record<string, { inserted: number; deleted?: number; deduplicated?: number }> = {};
-  /** The table being written, for the error. */
-  private table: string | undefined;
+  private readonly execution: PlanExecution;
   private inTransaction = false;
   /** As of the beginning of the transaction. */
   private live: Live | undefined;
@@ -73,6 +72,7 @@ export class DuckdbPackageLoad implements PackageLoad {
     this.dataset = dataset;
     this.context = context;
     this.start = start;
+    this.execution = new PlanExecution(context, start.loadId);
   }
 
   add(schema: Schema, job: TableJobs): void {
@@ -131,7 +131,7 @@ export class DuckdbPackageLoad implements PackageLoad {
   private async begin(): Promise<boolean> {
     const { dataset, context, start } = this;
     await this.turn.begun;
-    this.throwIfCancelled();
+    this.execution.throwIfCancelled();
     if (!this.connected) {
       this.connection = await this.connect();
       this.connected = true;
@@ -150,7 +150,6 @@ export class DuckdbPackageLoad implements PackageLoad {
   private async rollback(): Promise<void> {
     if (this.inTransaction) await this.connection.run("rollback").catch(() => {});
     this.inTransaction = false;
-    this.counts = {};
     this.loadedAhead.clear();
     this.ddlDone.clear();
   }
@@ -159,7 +158,7 @@ export class DuckdbPackageLoad implements PackageLoad {
     if (!this.inTransaction && !(await this.begin())) throw new Error("the package is committed already");
     this.jobsAhead.set(job.table, job);
     const plan = this.plan({ ...this.start, schema, schemaJson: "", jobs: [...this.jobsAhead.values()] });
-    await this.runDdl(plan);
+    await this.execution.runDdl(plan, { ddl: (sql) => this.ddl(sql) });
     const step = plan.roots.find(({ steps }) => steps.some((each) => each.table === job.table))?.steps;
     // other dispositions look at all rows at once
     if (step === undefined || step.some((each) => each.kind !== "load")) return;
@@ -206,58 +205,40 @@ export class DuckdbPackageLoad implements PackageLoad {
       await this.rollback();
       if (!(await this.begin())) {
         await this.rollback();
-        return { alreadyCommitted: true, ddl: [], tables: {}, foreign: [], mismatched: [] };
+        return ALREADY_COMMITTED;
       }
       plan = this.plan(work);
     }
-    await this.runDdl(plan);
-    context.boundary("load:ddl");
-    for (const { root, steps } of plan.roots) {
-      for (const step of steps) await this.step(step, work);
-      this.table = undefined;
-      context.boundary(`load:table:${root}`);
-    }
-    for (const statement of plan.metadata) await readRows(this.connection, statement);
-    this.throwIfCancelled();
-    context.boundary("load:commit");
+    return this.execution.run(plan, {
+      ddl: (sql) => this.ddl(sql),
+      sql: async (sql) => (await this.connection.run(sql)).rowsChanged,
+      load: (step) => this.load(step, work),
+      metadata: (statement) => readRows(this.connection, statement),
+      commit: () => this.endTransaction(),
+    });
+  }
+
+  private async endTransaction(): Promise<void> {
     await this.connection.run("commit");
     this.inTransaction = false;
-    context.boundary("load:committed");
-    return {
-      alreadyCommitted: false,
-      ddl: plan.ddl.statements.map((statement) => statement.sql),
-      tables: this.counts,
-      foreign: plan.ddl.foreign,
-      mismatched: plan.ddl.mismatched,
-      widened: plan.ddl.widened,
-    };
   }
 
   private plan(work: PackageToCommit): LoadPlan {
     return planFor(work, this.live!, this.dataset, this.context);
   }
 
-  private async runDdl(plan: LoadPlan): Promise<void> {
-    for (const { sql, table } of plan.ddl.statements) {
-      if (this.ddlDone.has(sql)) continue;
-      this.table = table || undefined;
-      await this.connection.run(sql);
-      this.ddlDone.add(sql);
-    }
-    this.table = undefined;
+  /** Statements that were run ahead are not run again. */
+  private async ddl(sql: string): Promise<void> {
+    if (this.ddlDone.has(sql)) return;
+    await this.connection.run(sql);
+    this.ddlDone.add(sql);
   }
 
-  private async step(step: Step, work: PackageToCommit): Promise<void> {
-    this.throwIfCancelled();
-    this.table = step.table;
-    if (step.kind === "sql") {
-      const result = await this.connection.run(step.sql);
-      if (step.counts !== undefined) this.count(step.table, step.counts, result.rowsChanged);
-      return;
-    }
+  private async load(step: LoadStep, work: PackageToCommit): Promise<number> {
     if (step.table === BOUNDARY_TABLE) {
-      for (const file of step.files) await this.insertBlocks(step, file);
-      return;
+      let rows = 0;
+      for (const file of step.files) rows += await this.insertBlocks(step, file);
+      return rows;
     }
     const ahead = this.loadedAhead.get(step.table);
     const files =
@@ -274,22 +255,25 @@ export class DuckdbPackageLoad implements PackageLoad {
       rows += loaded.rows;
     }
     this.report(step.table, rows, bytes);
-    if (step.counts !== undefined) this.count(step.table, step.counts, rows);
+    return rows;
   }
 
   /** Boundary hashes are written while rows are extracted, in blocks for any destination; they are few rows. */
-  private async insertBlocks(step: Extract<Step, { kind: "load" }>, file: string): Promise<void> {
+  private async insertBlocks(step: LoadStep, file: string): Promise<number> {
     const names = step.columns.map(({ name }) => name);
     const places = names.map((_, i) => `$${i + 1}`).join(", ");
     const target = qualified(duckdbDialect, step.into);
     const sql = `insert into ${target} (${quoteAll(duckdbDialect, names)}) values (${places})`;
+    let rows = 0;
     for await (const row of dumpBlocks(file)) {
-      this.throwIfCancelled();
+      this.execution.throwIfCancelled();
       await this.connection.run(
         sql,
         names.map((name) => row[name] as DuckDBValue),
       );
+      rows++;
     }
+    return rows;
   }
 
   private report(table: string, rows: number, bytes: number): void {
@@ -298,24 +282,10 @@ export class DuckdbPackageLoad implements PackageLoad {
     this.context.progress({ kind: "progress", step: "load", loadId, table, rows, bytes, elapsedMs });
   }
 
-  private count(table: string, what: Count, rows: number): void {
-    const counts = this.counts[table] ?? { inserted: 0 };
-    counts[what] = (counts[what] ?? 0) + rows;
-    this.counts[table] = counts;
-  }
-
-  private throwIfCancelled(): void {
-    if (this.context.signal.aborted) throw new EngineError("CANCELLED", "The load was cancelled.");
-  }
-
-  /** A statement that an abort interrupted fails in DuckDB's words; what happened is that it was cancelled. */
   private explain(error: unknown): unknown {
-    const table = this.table === undefined ? {} : { table: this.table };
-    const where = { load_id: this.start.loadId, ...table };
-    if (this.context.signal.aborted && !(error instanceof EngineError)) {
-      return new EngineError("CANCELLED", "The load was cancelled.", { details: where });
-    }
-    return isFromDuckdb(error) || error instanceof EngineError ? duckdbError(error, "load", where) : error;
+    return this.execution.explain(error, (where) =>
+      isFromDuckdb(error) || error instanceof EngineError ? duckdbError(error, "load", where) : error,
+    );
   }
 }
 

@@ -13,9 +13,9 @@ import { stat } from "node:fs/promises";
 import type { RunContext } from "../../context.ts";
 import { EngineError } from "../../errors.ts";
 import { type LoadPlan, planLoad } from "../../load/plan.ts";
+import { ALREADY_COMMITTED, type LoadStep, PlanExecution } from "../../load/plan-execution.ts";
 import { hasDescriptions } from "../../sql/comments.ts";
 import type { Dataset, Dialect } from "../../sql/dialect.ts";
-import type { Count, Step } from "../../sql/statement.ts";
 import type { CommitReport, PackageToCommit } from "../destination.ts";
 import { datasetExists, isCommitted, readCatalogue, readComments } from "./catalogue.ts";
 import type { Connection } from "./connection.ts";
@@ -37,10 +37,8 @@ export class Commit {
   private readonly settings: CommitSettings;
   private readonly context: RunContext;
   private readonly work: PackageToCommit;
-  private readonly counts: Record<string, { inserted: number; deleted?: number; deduplicated?: number }> = {};
+  private readonly execution: PlanExecution;
   private readonly nulsRemoved: Record<string, Record<string, number>> = {};
-  /** The table being written, for the error. */
-  private table: string | undefined;
   private inTransaction = false;
 
   constructor(
@@ -56,6 +54,7 @@ export class Commit {
     this.settings = settings;
     this.context = context;
     this.work = work;
+    this.execution = new PlanExecution(context, work.loadId);
   }
 
   /** What `run` would do; the catalogue is only read. */
@@ -83,42 +82,26 @@ export class Commit {
 
   private async commit(): Promise<CommitReport> {
     const { connection, dialect, dataset, context, work } = this;
-    this.throwIfCancelled();
+    this.execution.throwIfCancelled();
     context.boundary("load:begin");
     this.inTransaction = true;
     await this.begin();
     if (await isCommitted(connection, dialect, dataset, work.loadId)) {
       await connection.run("rollback");
       this.inTransaction = false;
-      return { alreadyCommitted: true, ddl: [], tables: {}, foreign: [], mismatched: [] };
+      return ALREADY_COMMITTED;
     }
-    const plan = await this.plan();
-    for (const statement of plan.ddl.statements) {
-      this.table = statement.table || undefined;
-      await connection.run(statement.sql);
-    }
-    this.table = undefined;
-    context.boundary("load:ddl");
-    for (const { root, steps } of plan.roots) {
-      for (const step of steps) await this.step(step);
-      this.table = undefined;
-      context.boundary(`load:table:${root}`);
-    }
-    for (const statement of plan.metadata) await connection.rows(statement);
-    this.throwIfCancelled();
-    context.boundary("load:commit");
-    await connection.run("commit");
-    this.inTransaction = false;
-    context.boundary("load:committed");
-    return {
-      alreadyCommitted: false,
-      ddl: plan.ddl.statements.map((statement) => statement.sql),
-      tables: this.counts,
-      foreign: plan.ddl.foreign,
-      mismatched: plan.ddl.mismatched,
-      widened: plan.ddl.widened,
-      nulsRemoved: this.nulsRemoved,
-    };
+    const report = await this.execution.run(await this.plan(), {
+      ddl: (sql) => connection.run(sql),
+      sql: (sql) => connection.run(sql),
+      load: (step) => this.load(step),
+      metadata: (statement) => connection.rows(statement),
+      commit: async () => {
+        await connection.run("commit");
+        this.inTransaction = false;
+      },
+    });
+    return { ...report, nulsRemoved: this.nulsRemoved };
   }
 
   /** What a role, a database or another user of a pooled connection may have set does not count here. */
@@ -162,14 +145,7 @@ set local datestyle = 'ISO, MDY'`);
     });
   }
 
-  private async step(step: Step): Promise<void> {
-    this.throwIfCancelled();
-    this.table = step.table;
-    if (step.kind === "sql") {
-      const rows = await this.connection.run(step.sql);
-      if (step.counts !== undefined) this.count(step.table, step.counts, rows);
-      return;
-    }
+  private async load(step: LoadStep): Promise<number> {
     const { connection, dialect, context, settings } = this;
     const progress = await this.progressOf(step.table, step.files);
     const { rows, nulsRemoved } = await copyFiles(connection, dialect, step.into, step.columns, step.files, {
@@ -182,7 +158,7 @@ set local datestyle = 'ISO, MDY'`);
       const ofTable = this.nulsRemoved[step.table] ?? {};
       this.nulsRemoved[step.table] = { ...ofTable, [column]: (ofTable[column] ?? 0) + cells };
     }
-    if (step.counts !== undefined) this.count(step.table, step.counts, rows);
+    return rows;
   }
 
   private async progressOf(table: string, files: readonly string[]): Promise<(rows: number) => void> {
@@ -207,24 +183,11 @@ set local datestyle = 'ISO, MDY'`);
     };
   }
 
-  private count(table: string, what: Count, rows: number): void {
-    const counts = this.counts[table] ?? { inserted: 0 };
-    counts[what] = (counts[what] ?? 0) + rows;
-    this.counts[table] = counts;
-  }
-
-  private throwIfCancelled(): void {
-    if (this.context.signal.aborted) throw new EngineError("CANCELLED", "The load was cancelled.");
-  }
-
-  /** A statement that an abort interrupted fails in Postgres's words; what happened is that it was cancelled. */
   private explain(error: unknown): unknown {
-    const where = { load_id: this.work.loadId, ...(this.table === undefined ? {} : { table: this.table }) };
-    if (this.context.signal.aborted && !(error instanceof EngineError)) {
-      return new EngineError("CANCELLED", "The load was cancelled.", { details: where });
-    }
-    if (!(error instanceof EngineError) && !isFromPostgres(error)) return error;
-    return postgresError(error, { doing: "load", where, login: this.connection.settings });
+    return this.execution.explain(error, (where) => {
+      if (!(error instanceof EngineError) && !isFromPostgres(error)) return error;
+      return postgresError(error, { doing: "load", where, login: this.connection.settings });
+    });
   }
 }
 

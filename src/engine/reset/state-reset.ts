@@ -1,13 +1,13 @@
 /** Changing what a pipeline remembers, by hand: decided here on a copy of the state, carried out by a package. */
 
-import { EngineError } from "./errors.ts";
-import { type CursorValue, storable } from "./extract/cursor-value.ts";
-import { plainOf } from "./inspect/plain.ts";
-import { differences, type StateDifference } from "./inspect/state.ts";
-import { PyFloat, TypedValue } from "./interop/json.ts";
-import type { PipelineState } from "./interop/state.ts";
-import { didYouMean } from "./nearest.ts";
-import { formatDate, formatTimestamp, parseDateDays, timestampMicros } from "./schema/values.ts";
+import { EngineError } from "../errors.ts";
+import { type CursorValue, storable } from "../extract/cursor-value.ts";
+import { plainOf } from "../inspect/plain.ts";
+import { differences, type StateDifference } from "../inspect/state.ts";
+import { PyFloat, TypedValue } from "../interop/json.ts";
+import type { PipelineState } from "../interop/state.ts";
+import { didYouMean } from "../nearest.ts";
+import { formatDate, formatTimestamp, parseDateDays, timestampMicros } from "../schema/values.ts";
 
 export type StateReset =
   | {

@@ -1,10 +1,10 @@
 /** Dropping what resources of a pipeline have loaded: decided here, carried out by a package. */
 
-import type { PipelineState } from "./interop/state.ts";
-import type { DropOptions, ResourceDropPlan } from "./pipeline-options.ts";
+import type { PipelineState } from "../interop/state.ts";
+import type { DropOptions, ResourceDropPlan } from "../pipeline-options.ts";
+import { hasSeenData, isNested, isSystemTable } from "../schema/tables.ts";
+import type { Schema } from "../schema/types.ts";
 import { dropFromSchema, forgetPaths, forgetResources, matchingNames, tablesOfResources } from "./refresh.ts";
-import { hasSeenData, isNested, isSystemTable } from "./schema/tables.ts";
-import type { Schema } from "./schema/types.ts";
 
 export interface PreparedDrop {
   readonly plan: ResourceDropPlan;

@@ -3,11 +3,11 @@
  * them. Only the schema and state in hand are changed; the package that carries them does the rest.
  */
 
-import { compilePath } from "./extract/json-path.ts";
-import type { Source } from "./extract/resource.ts";
-import type { PipelineState } from "./interop/state.ts";
-import { hasSeenData, isNested, isSystemTable, relationalConfig, tableChain } from "./schema/tables.ts";
-import type { Schema } from "./schema/types.ts";
+import { compilePath } from "../extract/json-path.ts";
+import type { Source } from "../extract/resource.ts";
+import type { PipelineState } from "../interop/state.ts";
+import { hasSeenData, isNested, isSystemTable, relationalConfig, tableChain } from "../schema/tables.ts";
+import type { Schema } from "../schema/types.ts";
 
 /**
  * drop_sources: all tables and the state of the source; drop_resources: tables and state of the resources

@@ -1,7 +1,7 @@
 /** What is set for a whole source, as it stands in its schema. */
 
-import type { Source } from "./extract/resource.ts";
-import type { Contract, ContractMode, Schema } from "./schema/types.ts";
+import type { Source } from "../extract/resource.ts";
+import type { Contract, ContractMode, Schema } from "../schema/types.ts";
 
 /** What the source and the run say about the schema as a whole. A contract holds only while it is said. */
 export function applySettings(

@@ -1,10 +1,10 @@
 /** Builds the report of a run as it goes, and keeps trace.json up to date. */
 
-import type { RunContext, StepName } from "./context.ts";
-import { toEnvelope } from "./errors.ts";
-import { thisProcess } from "./package/process-identity.ts";
-import type { RunFolder } from "./package/trace.ts";
-import type { PackageReport, RunReport, RunStatus, StepReport } from "./report.ts";
+import type { RunContext, StepName } from "../context.ts";
+import { toEnvelope } from "../errors.ts";
+import { thisProcess } from "../package/process-identity.ts";
+import type { RunFolder } from "../package/trace.ts";
+import type { PackageReport, RunReport, RunStatus, StepReport } from "../report.ts";
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 

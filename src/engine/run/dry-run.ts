@@ -9,7 +9,7 @@
 import { randomBytes } from "node:crypto";
 import { access, copyFile, link, mkdir, readdir, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
-import { defaultContext } from "./context.ts";
+import { defaultContext } from "../context.ts";
 import type {
   CommitReport,
   Destination,
@@ -17,15 +17,15 @@ import type {
   PackageToCommit,
   SchemaVersionRow,
   TableJobs,
-} from "./destinations/destination.ts";
-import { acquireLock } from "./package/lock.ts";
-import { hasEnded, thisProcess } from "./package/process-identity.ts";
-import { type SampleRow, sampleRows } from "./package/sample.ts";
-import { newRunId, RunFolder } from "./package/trace.ts";
-import type { PipelineOptions, RunOptions } from "./pipeline-options.ts";
-import type { DryRunPlan, RunReport } from "./report.ts";
+} from "../destinations/destination.ts";
+import { acquireLock } from "../package/lock.ts";
+import { hasEnded, thisProcess } from "../package/process-identity.ts";
+import { type SampleRow, sampleRows } from "../package/sample.ts";
+import { newRunId, RunFolder } from "../package/trace.ts";
+import type { PipelineOptions, RunOptions } from "../pipeline-options.ts";
+import type { DryRunPlan, RunReport } from "../report.ts";
+import type { DdlPlan } from "../sql/ddl.ts";
 import { RunRecorder } from "./run-recorder.ts";
-import type { DdlPlan } from "./sql/ddl.ts";
 
 const FOLDER = "dry-runs";
 /** What a run builds on. */
