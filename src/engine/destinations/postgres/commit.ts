@@ -2,7 +2,7 @@
  * One package in one transaction:
  *
  *     begin -> lock of the dataset -> (load id known: rollback, done) -> DDL -> rows of each root table
- *           -> metadata -> commit
+ *           -> unique constraints of new tables -> metadata -> commit
  *
  * Whatever fails before the commit leaves nothing behind. The lock ends with the transaction: two first loads
  * of one dataset would else both create its tables, and one would fail.
@@ -14,6 +14,7 @@ import type { RunContext } from "../../context.ts";
 import { EngineError } from "../../errors.ts";
 import { type LoadPlan, planLoad } from "../../load/plan.ts";
 import { hasDescriptions } from "../../sql/comments.ts";
+import { type DdlStatement, runsAfterRows } from "../../sql/ddl.ts";
 import type { Dataset, Dialect } from "../../sql/dialect.ts";
 import type { Count, Step } from "../../sql/statement.ts";
 import type { CommitReport, PackageToCommit } from "../destination.ts";
@@ -93,17 +94,15 @@ export class Commit {
       return { alreadyCommitted: true, ddl: [], tables: {}, foreign: [], mismatched: [] };
     }
     const plan = await this.plan();
-    for (const statement of plan.ddl.statements) {
-      this.table = statement.table || undefined;
-      await connection.run(statement.sql);
-    }
-    this.table = undefined;
+    await this.runDdl(plan.ddl.statements.filter((statement) => !runsAfterRows(statement)));
     context.boundary("load:ddl");
     for (const { root, steps } of plan.roots) {
       for (const step of steps) await this.step(step);
       this.table = undefined;
       context.boundary(`load:table:${root}`);
     }
+    this.throwIfCancelled();
+    await this.runDdl(plan.ddl.statements.filter(runsAfterRows));
     for (const statement of plan.metadata) await connection.rows(statement);
     this.throwIfCancelled();
     context.boundary("load:commit");
@@ -119,6 +118,14 @@ export class Commit {
       widened: plan.ddl.widened,
       nulsRemoved: this.nulsRemoved,
     };
+  }
+
+  private async runDdl(statements: readonly DdlStatement[]): Promise<void> {
+    for (const { table, sql } of statements) {
+      this.table = table || undefined;
+      await this.connection.run(sql);
+    }
+    this.table = undefined;
   }
 
   /** What a role, a database or another user of a pooled connection may have set does not count here. */
