@@ -57,7 +57,8 @@ export class BoundaryHashes {
       grown.set(this.hashes);
       this.hashes = grown;
     }
-    for (let i = 0; i < width; i++) this.hashes[at + i] = hash[i]!;
+    const { hashes } = this;
+    for (let i = 0; i < width; i++) hashes[at + i] = hash[i]!;
     this.size++;
   }
 

@@ -37,7 +37,7 @@ interface Shape {
   /** Where in `keys` the sorted keys stand. */
   readonly order: readonly number[];
   /** A hash of the sorted keys, which stands for them. */
-  readonly words: readonly number[];
+  readonly words: readonly [number, number, number];
 }
 
 export class RowHasher {
@@ -47,12 +47,16 @@ export class RowHasher {
   #words = new Int32Array(256);
   #size = 0;
   readonly #shapes: Shape[] = [];
+  /** Members of the objects that are being hashed, the innermost last. */
+  readonly #members: unknown[] = [];
+  #memberCount = 0;
   readonly #float = new Float64Array(1);
   readonly #floatWords: Int32Array = new Int32Array(this.#float.buffer);
 
   /** Hashes a value; the answer is `hash`, which the next call overwrites. */
   of(value: unknown): Uint8Array {
     this.#size = 0;
+    this.#memberCount = 0;
     this.#value(value, 0);
     this.#murmur();
     return this.hash;
@@ -167,36 +171,47 @@ export class RowHasher {
     } else this.#text(OTHER, plainJson(value, { sortKeys: true }));
   }
 
+  /** An undefined member is an absent one. The members are read as they come, then hashed by their sorted keys. */
   #record(record: Record<string, unknown>, depth: number): void {
-    let keys = Object.keys(record);
-    let values = Object.values(record);
-    if (values.includes(undefined)) {
-      keys = keys.filter((key) => record[key] !== undefined);
-      values = values.filter((value) => value !== undefined);
+    const members = this.#members;
+    const base = this.#memberCount;
+    let shape = this.#shapes[0];
+    let at = base;
+    // no array of keys or values is made: it would be the one thing per row that has to be collected
+    for (const key in record) {
+      const member = record[key];
+      if (member === undefined) continue;
+      if (shape !== undefined && shape.keys[at - base] !== key) shape = undefined;
+      members[at++] = member;
     }
-    const { order, words } = this.#shape(keys);
+    if (shape === undefined || shape.keys.length !== at - base) shape = this.#shapeOf(record);
+    const { order, words } = shape;
     this.#room(4);
     this.#words[this.#size++] = OBJECT;
-    for (let i = 0; i < 3; i++) this.#words[this.#size++] = words[i]!;
-    for (let i = 0; i < order.length; i++) this.#value(values[order[i]!], depth + 1);
+    this.#words[this.#size++] = words[0];
+    this.#words[this.#size++] = words[1];
+    this.#words[this.#size++] = words[2];
+    this.#memberCount = at;
+    for (let i = 0; i < order.length; i++) this.#value(members[base + order[i]!], depth + 1);
+    this.#memberCount = base;
   }
 
-  #shape(keys: readonly string[]): Shape {
+  #shapeOf(record: Record<string, unknown>): Shape {
+    const keys: string[] = [];
+    for (const key in record) if (record[key] !== undefined) keys.push(key);
     const shapes = this.#shapes;
     for (let i = 0; i < shapes.length; i++) {
       const shape = shapes[i]!;
       if (!sameKeys(shape.keys, keys)) continue;
-      if (i > 0) {
-        shapes[i] = shapes[0]!;
-        shapes[0] = shape;
-      }
+      shapes[i] = shapes[0]!;
+      shapes[0] = shape;
       return shape;
     }
     const order = keys.map((_, i) => i).sort((a, b) => (keys[a]! < keys[b]! ? -1 : 1));
     const hasher = new RowHasher();
     hasher.of(order.map((i) => keys[i]));
-    const words = [...hasher.#hashWords];
-    const shape = { keys, order, words };
+    const [first, second, third] = hasher.#hashWords;
+    const shape = { keys, order, words: [first!, second!, third!] as const };
     shapes.unshift(shape);
     if (shapes.length > SHAPES_KEPT) shapes.pop();
     return shape;
