@@ -3,12 +3,14 @@
  * A few are remembered in the state as dlt does, many in the table `_loadwright_boundary`.
  */
 
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { incremental } from "../../src/engine/extract/incremental.ts";
 import type { Row } from "../../src/engine/extract/page.ts";
 import type { ResourceHints } from "../../src/engine/extract/resource.ts";
+import { digest128 } from "../../src/engine/interop/hash.ts";
+import { plainJson } from "../../src/engine/interop/json.ts";
 import { decodeStateBlob } from "../../src/engine/interop/state.ts";
 import { Shop, sourceOf, succeeded } from "../support/item-shop.ts";
 import { testStores } from "../support/stores.ts";
@@ -36,6 +38,15 @@ describe.each(stores)("on $name", (store) => {
       { incremental: Record<string, object> }
     >;
     return resources.items!.incremental.day as Record<string, unknown>;
+  };
+
+  /** Changes the cursor's state as another program would. */
+  const editCursor = (edit: (cursor: Record<string, unknown>) => void): void => {
+    const file = join(shop.dir, "work", "state.json");
+    const content = JSON.parse(readFileSync(file, "utf8"));
+    edit(content.sources.shop.resources.items.incremental.day);
+    content._state_version += 1;
+    writeFileSync(file, JSON.stringify(content));
   };
 
   test("up to 1,000 rows are remembered in the state, in dlt's form", async () => {
@@ -144,18 +155,54 @@ describe.each(stores)("on $name", (store) => {
   test("what dlt remembered in its own list counts as well", async () => {
     await shop.load(onDay(1, 0, 1500), BY_DAY);
     // dlt reads past our mark: with the same last value it adds its own hashes
-    const state = join(shop.dir, "work", "state.json");
-    const { readFileSync, writeFileSync } = await import("node:fs");
-    const { digest128 } = await import("../../src/engine/interop/hash.ts");
-    const { plainJson } = await import("../../src/engine/interop/json.ts");
-    const content = JSON.parse(readFileSync(state, "utf8"));
     const extra = digest128(plainJson({ day: 1, id: 9999 }, { sortKeys: true }), 9);
-    content.sources.shop.resources.items.incremental.day.unique_hashes = [extra];
-    content._state_version += 1;
-    writeFileSync(state, JSON.stringify(content));
+    editCursor((state) => {
+      state.unique_hashes = [extra];
+    });
     await shop.load([...onDay(1, 0, 1500), { id: 9999, day: 1 }, { id: 10_000, day: 1 }], BY_DAY);
     expect(await shop.sql("select count(*), max(id) from {}.items")).toEqual([[1501, 10_000]]);
     expect((await cursor()).loadwright_boundary).toMatchObject({ rows: 1502 });
+  });
+
+  test("rows that the state remembers go on counting when more come than it holds", async () => {
+    await shop.load(onDay(1, 0, 600), BY_DAY);
+    await shop.load(onDay(1, 500, 1200), BY_DAY);
+    expect(await cursor()).toMatchObject({
+      unique_hashes: [],
+      loadwright_boundary: { rows: 1200, chunks: 2 },
+    });
+    expect((await shop.load(onDay(1, 0, 1200), BY_DAY)).packages).toEqual([]);
+    await shop.load(onDay(1, 0, 1300), BY_DAY);
+    expect(await shop.sql(COUNT)).toEqual([[1300, 1300]]);
+  });
+
+  test("rows that come twice in a run are remembered once, so that few stay in the state", async () => {
+    await shop.load([...onDay(1, 0, 700), ...onDay(1, 0, 700)], BY_DAY);
+    expect((await cursor()).unique_hashes).toHaveLength(700);
+    await shop.load([...onDay(1, 0, 700), ...onDay(1, 0, 700)], BY_DAY);
+    expect(await shop.sql(COUNT)).toEqual([[1400, 700]]);
+  });
+
+  test("a dataset whose table holds dlt's hashes goes on", async () => {
+    await shop.load(onDay(1, 0, 1500), BY_DAY);
+    const known = onDay(1, 0, 1500).map((row) =>
+      Buffer.from(digest128(plainJson(row, { sortKeys: true }), 9), "base64"),
+    );
+    const digest = Buffer.alloc(9);
+    for (const hash of known) for (let i = 0; i < 9; i++) digest[i]! ^= hash[i]!;
+    await shop.sql(
+      `update {}._loadwright_boundary set hashes = '${Buffer.concat(known).toString("base64")}'`,
+    );
+    editCursor((state) => {
+      Object.assign(state.loadwright_boundary as object, { digest: digest.toString("hex") });
+    });
+    await shop.load(onDay(1, 0, 1500), BY_DAY);
+    expect(await shop.sql(COUNT)).toEqual([[1500, 1500]]);
+    expect(await shop.sql(CHUNKS)).toEqual([[1, 0]]);
+    await shop.load(onDay(1, 0, 1600), BY_DAY);
+    await shop.load(onDay(1, 0, 1601), BY_DAY);
+    expect((await cursor()).loadwright_boundary).toMatchObject({ rows: 1601, chunks: 3 });
+    expect(await shop.sql(COUNT)).toEqual([[1601, 1601]]);
   });
 
   test("coarse cursors are told with the number of rows, once a run", async () => {

@@ -233,6 +233,73 @@ describe("tables", () => {
   });
 });
 
+describe("unique columns of a new table", () => {
+  const constraints = (schema: string) =>
+    rows(
+      `select c.conname, c.contype::text, pg_get_constraintdef(c.oid), c.condeferrable, c.convalidated,
+         replace(pg_get_indexdef(c.conindid), '${schema}.', '')
+       from pg_constraint as c join pg_namespace as n on n.oid = c.connamespace
+       where n.nspname = '${schema}' and c.conrelid::regclass::text not like '%\\_dlt\\_%' order by 1`,
+    );
+  const long = "a_table_with_a_name_that_takes_as_many_bytes_as_postgres_allows";
+  const two = table("two", { code: { data_type: "text", unique: true }, _dlt_id: ROW_ID });
+  const wide = table(long, { x: "text", _dlt_id: ROW_ID });
+
+  test("are constraints when the rows are in, of the name and form that they have when declared inline", async () => {
+    const report = await load(schemaOf([two, wide]), {
+      two: [
+        { code: "a", _dlt_id: "1" },
+        { code: "b", _dlt_id: "2" },
+      ],
+      [long]: [{ x: "a", _dlt_id: "1" }],
+    });
+    expect(report.ddl.slice(-2)).toEqual([
+      'alter table "shop_data"."two" add unique ("code"), add unique ("_dlt_id")',
+      `alter table "shop_data"."${long}" add unique ("_dlt_id")`,
+    ]);
+    await session.query("drop schema if exists inline_data cascade");
+    await session.query("create schema inline_data");
+    await session.query(
+      "create table inline_data.two (code varchar unique, _dlt_id varchar unique not null)",
+    );
+    await session.query(`create table inline_data.${long} (x varchar, _dlt_id varchar unique not null)`);
+    const made = await constraints("shop_data");
+    expect(made.map(([name]) => name)).toContain("two__dlt_id_key");
+    expect(made).toHaveLength(3);
+    expect(made).toEqual(await constraints("inline_data"));
+    await session.query("drop schema inline_data cascade");
+  });
+
+  test.each(["upsert", "insert-only", "delete-insert", "append"] as const)(
+    "are there for the loads after the first: %s",
+    async (strategy) => {
+      const definition = table(
+        "orders",
+        { id: { data_type: "bigint", primary_key: true, nullable: false }, name: "text", _dlt_id: ROW_ID },
+        strategy === "append" ? {} : { write_disposition: "merge", "x-merge-strategy": strategy },
+      );
+      const schema = schemaOf([definition]);
+      await load(schema, { orders: [{ id: 1, name: "a", _dlt_id: "1" }] });
+      const second = await load(schema, { orders: [{ id: 2, name: "b", _dlt_id: "2" }] });
+      expect(second.ddl).toEqual([]);
+      expect(await rows(ORDERS)).toHaveLength(2);
+      expect((await constraints("shop_data")).map(([name]) => name)).toEqual(["orders__dlt_id_key"]);
+      await expect(
+        session.query(`insert into "shop_data"."orders" (id, _dlt_id) values (9, '1')`),
+      ).rejects.toThrow("orders__dlt_id_key");
+    },
+  );
+
+  test("refuse a value that comes twice in the first load, and nothing is left of it", async () => {
+    const twice = { code: "a", _dlt_id: "1" };
+    const error = await refusal(load(schemaOf([two]), { two: [twice, { ...twice, _dlt_id: "2" }] }));
+    expect(error.code).toBe("LOAD_VALUE");
+    expect(error.message).toContain("two_code_key");
+    expect(error.details).toMatchObject({ table: "two" });
+    expect(await session.exists()).toBe(false);
+  });
+});
+
 describe("append and replace", () => {
   test("append keeps what is there", async () => {
     const schema = schemaOf([orders({ write_disposition: "append" })]);

@@ -3,7 +3,7 @@ import type { LiveCatalogue, TableJobs } from "../../src/engine/destinations/des
 import { describePlan, type LoadPlan, planLoad } from "../../src/engine/load/plan.ts";
 import { kindOf } from "../../src/engine/normalize/column-buffer.ts";
 import type { Schema, Table } from "../../src/engine/schema/types.ts";
-import { duckdbDialect } from "../../src/engine/sql/dialect.ts";
+import { duckdbDialect, postgresDialect } from "../../src/engine/sql/dialect.ts";
 import { duckdbType } from "../../src/engine/sql/types.ts";
 import { LOAD_ID, PARENT_ID, ROOT_ID, ROW_ID, schemaOf, table } from "../support/packages.ts";
 
@@ -99,6 +99,34 @@ describe("ddl", () => {
       'create table if not exists "shop"."data"."_dlt_loads" (\n  "load_id" VARCHAR not null\n)',
       'create table if not exists "shop"."data"."_dlt_version" (\n  "version" BIGINT\n)',
     ]);
+  });
+
+  test("of a new table on Postgres declares its unique columns when the rows are in, dlt's own tables at once", () => {
+    const keyed = table("keyed", { id: { data_type: "bigint", unique: true }, _dlt_id: ROW_ID });
+    const state = table("_dlt_pipeline_state", { _dlt_id: ROW_ID });
+    const jobs = [{ table: "keyed", files: ["keyed.blocks"], rows: 1 }];
+    const dialect = postgresDialect();
+    const made = planLoad({
+      dialect,
+      dataset: { schema: "data" },
+      loadId: "1.5",
+      schema: schemaOf([keyed, table("other", { _dlt_id: ROW_ID }), state]),
+      schemaJson: "{}",
+      jobs: [...jobs, { table: "_dlt_pipeline_state", files: ["state.blocks"], rows: 1 }],
+      replaceTables: [],
+      live: new Map(),
+      exists: true,
+      insertedAt: "2026-01-02T03:04:05.678Z",
+    });
+    const add = 'alter table "data"."keyed" add unique ("id"), add unique ("_dlt_id")';
+    const described = describePlan(dialect, made);
+    const at = (text: string): number => described.findIndex((sql) => sql.startsWith(text));
+    expect(described[at('create table "data"."keyed"')]).not.toContain("unique");
+    expect(described[at('create table if not exists "data"."_dlt_pipeline_state"')]).toContain("unique");
+    expect(described.filter((sql) => sql.includes("add unique"))).toEqual([add]);
+    expect(at(add)).toBeGreaterThan(at("-- load 1 file into"));
+    expect(at(add)).toBeLessThan(at("insert into"));
+    expect(ddlOf(made).at(-1)).toBe(add);
   });
 
   test("of a known dataset is empty", () => {

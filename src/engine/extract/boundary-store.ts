@@ -11,8 +11,14 @@ import { TableState } from "../normalize/table-state.ts";
 import { BlockFileWriter, dumpBlocks } from "../package/block-format.ts";
 import { formatJobName, newFileId } from "../package/job-name.ts";
 import type { JobInfo } from "../package/types.ts";
-import { BOUNDARY_KEY, BOUNDARY_TABLE, type BoundaryRow, boundaryTable } from "../schema/boundary-table.ts";
-import { BoundaryHashes } from "./boundary-hashes.ts";
+import {
+  BOUNDARY_KEY,
+  BOUNDARY_TABLE,
+  type BoundaryRow,
+  boundaryTable,
+  OWN_HASHES_MARK,
+} from "../schema/boundary-table.ts";
+import { KnownRows } from "./boundary-hashes.ts";
 import type { BoundaryChunks, BoundaryMark, CursorState } from "./incremental.ts";
 
 /** Whose cursor it is. */
@@ -24,7 +30,7 @@ export interface CursorName {
 }
 
 /** What the destination holds, by `boundaryKey`. */
-export type StoredBoundaries = ReadonlyMap<string, BoundaryHashes>;
+export type StoredBoundaries = ReadonlyMap<string, KnownRows>;
 
 export function boundaryKey(name: Pick<CursorName, "resource" | "path">): string {
   return JSON.stringify([name.resource, name.path]);
@@ -72,13 +78,13 @@ export async function writeBoundaryJob(
 }
 
 function boundaryRows(name: CursorName, { first, chunks }: BoundaryChunks): BoundaryRow[] {
-  return chunks.map((hashes, i) => ({
+  return chunks.map(({ form, hashes }, i) => ({
     pipeline_name: name.pipeline,
     source_name: name.source,
     resource_name: name.resource,
     cursor_path: name.path,
     chunk: first + i,
-    hashes: Buffer.from(hashes).toString("base64"),
+    hashes: (form === "own" ? OWN_HASHES_MARK : "") + Buffer.from(hashes).toString("base64"),
   }));
 }
 
@@ -99,7 +105,7 @@ export async function readBoundaries(
   state: PipelineState,
   pendingFiles: readonly string[],
 ): Promise<StoredBoundaries> {
-  const found = new Map<string, BoundaryHashes>();
+  const found = new Map<string, KnownRows>();
   const pending = await pendingChunks(pendingFiles);
   for (const { mark, ...cursor } of markedCursors(state, names.source)) {
     const name = { ...names, ...cursor };
@@ -121,7 +127,7 @@ async function pendingChunks(files: readonly string[]): Promise<BoundaryRow[]> {
 }
 
 /** The hashes of one cursor from its chunks, in the order in which they were written. */
-function hashesOf(rows: readonly BoundaryRow[], name: CursorName, mark: BoundaryMark): BoundaryHashes {
+function hashesOf(rows: readonly BoundaryRow[], name: CursorName, mark: BoundaryMark): KnownRows {
   const key = keyOf(name);
   let chunks: BoundaryRow[] = [];
   for (const row of rows) {
@@ -129,9 +135,13 @@ function hashesOf(rows: readonly BoundaryRow[], name: CursorName, mark: Boundary
     if (Number(row.chunk) === 0) chunks = [];
     chunks.push(row);
   }
-  const hashes = new BoundaryHashes(mark.bytes);
-  for (const { hashes: text } of chunks) hashes.addPacked(Buffer.from(text, "base64"));
-  return hashes;
+  const known = new KnownRows(mark.bytes);
+  for (const { hashes: text } of chunks) {
+    if (text.startsWith(OWN_HASHES_MARK)) {
+      known.own.addPacked(Buffer.from(text.slice(OWN_HASHES_MARK.length), "base64"));
+    } else known.dlt.addPacked(Buffer.from(text, "base64"));
+  }
+  return known;
 }
 
 function keyOf({ pipeline, source, resource, path }: CursorName): Omit<BoundaryRow, "chunk" | "hashes"> {

@@ -4,6 +4,7 @@
  *
  * The hashes are in the state, as dlt's `unique_hashes`, while there are at most 1,000 of them. Beyond that they
  * travel in the package to a table of ours (schema/boundary-table.ts), and the state says which must be there.
+ * There they are of a faster kind (row-hash.ts); dlt's are made at the end, when the rows prove to be few.
  *
  * State, per resource under `incremental.<cursor path>`: initial_value, last_value (the farthest value seen),
  * unique_hashes (of the rows that have it), start_value (last_value of the run before).
@@ -14,11 +15,12 @@ import { shake128 } from "../interop/hash.ts";
 import { plainJson, TypedValue } from "../interop/json.ts";
 import { NestedIdHasher } from "../interop/keccak.ts";
 import { timestampMicros } from "../schema/values.ts";
-import { BoundaryHashes } from "./boundary-hashes.ts";
+import { type BoundaryHashes, DLT_HASH_BYTES, hashText, KnownRows } from "./boundary-hashes.ts";
 import { type CursorOrder, cursorOrder } from "./cursor-order.ts";
 import { applyLag, boundLike, type CursorValue, publicValue, storable } from "./cursor-value.ts";
 import { type CompiledPath, compilePath, findFirst } from "./json-path.ts";
 import type { CursorView } from "./resource-context.ts";
+import { RowHasher } from "./row-hash.ts";
 
 export interface IncrementalOptions {
   /** Where the first run starts. Its type must be the field's type. */
@@ -73,9 +75,9 @@ export interface CursorState {
 export interface BoundaryMark {
   readonly rows: number;
   readonly chunks: number;
-  /** Of each hash. */
+  /** Of each hash in dlt's form. */
   readonly bytes: number;
-  /** See BoundaryHashes.digest. */
+  /** See KnownRows.digest. */
   readonly digest: string;
   /** The value that the rows have: when dlt has moved the cursor on, these hashes are no concern any more. */
   readonly last_value: unknown;
@@ -84,7 +86,12 @@ export interface BoundaryMark {
 /** Hashes to store with the package, each entry one chunk; the first chunk replaces what was there. */
 export interface BoundaryChunks {
   readonly first: number;
-  readonly chunks: readonly Uint8Array[];
+  readonly chunks: readonly BoundaryChunk[];
+}
+
+export interface BoundaryChunk {
+  readonly form: "dlt" | "own";
+  readonly hashes: Uint8Array;
 }
 
 /** What a run of a cursor is given besides its declaration. */
@@ -96,19 +103,16 @@ export interface CursorContext {
   /** True when reading rows at the boundary again changes nothing: they replace themselves. */
   readonly mergesByKey?: boolean;
   /** What the destination holds for the state's mark, if it has one. */
-  readonly stored?: BoundaryHashes | undefined;
+  readonly stored?: KnownRows | undefined;
 }
 
-/** Bytes of a boundary hash; until dlt 1.28 they were 15, which are still recognised. */
-const HASH_BYTES = 9;
 const LEGACY_HASH_BYTES = 15;
 const LEGACY_HASH_LENGTH = 20;
 /** Up to so many hashes are kept in the state, in dlt's form: about 13 KB of its blob. */
 export const STATE_HASHES_MAX = 1000;
-/** Hashes of a chunk: 384 KiB as base64. */
-const CHUNK_HASHES = 32_768;
-/** Rows at the boundary that are kept as they are; beyond it they are hashed at once. */
-const ROWS_KEPT_MAX = 1000;
+/** Of a chunk: as base64 384 KiB. */
+const CHUNK_BYTES_MAX = 294_912;
+const NOTHING_SAVED = { dlt: 0, own: 0, chunks: 0 };
 /** Rows that share a cursor value from which on a person is told. */
 const COARSE_ROWS = 100;
 const VERY_COARSE_ROWS = 1000;
@@ -129,19 +133,23 @@ export class CursorRun {
   private readonly dedup: boolean;
   private readonly key: string | readonly string[] | undefined;
   private readonly resource: string;
-  /** Hashes of the rows that earlier runs have loaded at the start value: the first `startCount`. */
-  private readonly startHashes: BoundaryHashes;
-  private readonly startCount: number;
+  /** The rows that earlier runs have loaded at the start value: all in dlt's form, the first `startOwn` of ours. */
+  private readonly startRows: KnownRows;
+  private readonly startOwn: number;
   private last: CursorValue;
-  private boundaryRows: unknown[] = [];
-  /** Hashes of the rows at `last`; the same object as `startHashes` until the cursor moves. */
-  private boundary: BoundaryHashes;
+  /** The rows at `last`; the same object as `startRows` until the cursor moves. */
+  private boundary: KnownRows;
+  /** Rows of this run at `last` while they are few, so that dlt's hashes can be made of them. */
+  private kept: unknown[] = [];
+  private keptAreHashed = false;
+  /** So many rows are at `last` that they will not be in the state. */
+  private many: boolean;
   /** How much of `boundary` the destination has, or will have with the package that is being extracted. */
-  private saved: { readonly hashes: number; readonly chunks: number };
+  private saved: { readonly dlt: number; readonly own: number; readonly chunks: number };
   private rowsAtLast: number;
   private rowsAtOneValue = 0;
-  private readonly hashed = new Uint8Array(HASH_BYTES);
-  private lazyHasher: NestedIdHasher | undefined;
+  private readonly rowHasher = new RowHasher();
+  private lazyDltHasher: NestedIdHasher | undefined;
   private dirty = false;
   private gotRows = false;
   private adapted = false;
@@ -186,12 +194,13 @@ export class CursorRun {
       (declared.lag !== undefined && declared.lag !== 0) ||
       declared.primaryKey?.length === 0
     );
-    const known = this.knownHashes(given);
-    this.startHashes = known.hashes;
-    this.boundary = known.hashes;
-    this.startCount = known.hashes.count;
+    const known = this.knownRows(given);
+    this.startRows = known.rows;
+    this.boundary = known.rows;
+    this.startOwn = known.rows.own.count;
+    this.many = isMany(known.rows);
     this.saved = known.saved;
-    this.rowsAtLast = this.startCount;
+    this.rowsAtLast = known.rows.count;
     this.view = Object.freeze({
       path: this.path,
       lastValue: publicValue(this.startValue),
@@ -202,15 +211,14 @@ export class CursorRun {
   }
 
   /** What earlier runs remembered of the rows at the last value: in the state, at the destination, or both. */
-  private knownHashes({ stored, mergesByKey }: CursorContext): {
-    hashes: BoundaryHashes;
-    saved: { hashes: number; chunks: number };
+  private knownRows({ stored, mergesByKey }: CursorContext): {
+    rows: KnownRows;
+    saved: { dlt: number; own: number; chunks: number };
   } {
-    const nothing = { hashes: 0, chunks: 0 };
     const inState = this.state.unique_hashes ?? [];
     const legacy = inState.some((hash) => hash.length === LEGACY_HASH_LENGTH);
-    let hashes = new BoundaryHashes(legacy ? LEGACY_HASH_BYTES : HASH_BYTES);
-    let saved = nothing;
+    let rows = new KnownRows(legacy ? LEGACY_HASH_BYTES : DLT_HASH_BYTES);
+    let saved = NOTHING_SAVED;
     const mark = this.state.loadwright_boundary;
     if (
       mark &&
@@ -218,8 +226,8 @@ export class CursorRun {
       this.order.same(this.order.form(mark.last_value), this.order.form(this.previousLast))
     ) {
       if (stored && stored.count === mark.rows && stored.digest() === mark.digest) {
-        hashes = stored;
-        saved = { hashes: stored.count, chunks: mark.chunks };
+        rows = stored;
+        saved = { dlt: stored.dlt.count, own: stored.own.count, chunks: mark.chunks };
       } else if (!mergesByKey) {
         throw new EngineError(
           "CURSOR_BOUNDARY_MISSING",
@@ -235,8 +243,8 @@ export class CursorRun {
         );
       }
     }
-    for (const text of inState) hashes.add(Buffer.from(text, "base64"));
-    return { hashes, saved };
+    for (const text of inState) rows.dlt.add(Buffer.from(text, "base64"));
+    return { rows, saved };
   }
 
   private lagged(value: CursorValue): CursorValue {
@@ -352,9 +360,12 @@ export class CursorRun {
       this.rowsAtOneValue = Math.max(this.rowsAtOneValue, this.rowsAtLast);
       this.rowsAtLast = 1;
       if (this.dedup) {
-        this.boundaryRows = [row];
-        if (this.boundary.count > 0) this.boundary = new BoundaryHashes(HASH_BYTES);
-        this.saved = { hashes: 0, chunks: 0 };
+        this.kept.length = 0;
+        this.kept.push(row);
+        this.keptAreHashed = false;
+        this.many = false;
+        if (this.boundary === this.startRows || !this.boundary.isEmpty) this.boundary = new KnownRows();
+        this.saved = NOTHING_SAVED;
       }
       return "yes";
     }
@@ -363,26 +374,48 @@ export class CursorRun {
     if (fromStart < 0) return declared.rowOrder === "desc" ? "stop" : "no";
     if (fromStart === 0) {
       if (declared.rangeStart === "open") return declared.rowOrder === "desc" ? "stop" : "no";
-      if (this.dedup && this.startCount > 0) {
-        const hash = this.hash(row, this.startHashes.width);
-        const place = this.startHashes.indexOf(hash);
-        if (place >= 0 && place < this.startCount) return "no";
-        if (beyond === 0 && this.boundary === this.startHashes) {
-          this.startHashes.add(hash);
-          this.rowsAtLast++;
-          return "yes";
-        }
-      }
+      if (this.dedup && this.isKnown(row)) return "no";
     }
     if (beyond < 0 && declared.rowOrder === "asc" && this.order.sign > 0) throw this.outOfOrder();
     if (beyond === 0) {
       this.rowsAtLast++;
-      if (this.dedup) {
-        this.boundaryRows.push(row);
-        if (this.boundaryRows.length >= ROWS_KEPT_MAX) this.hashBoundary();
-      }
+      if (this.dedup) this.remember(row);
     }
     return "yes";
+  }
+
+  /** Have earlier runs loaded this row, which is at the start value? */
+  private isKnown(row: unknown): boolean {
+    const { dlt, own } = this.startRows;
+    if (this.startOwn > 0) {
+      const place = own.indexOf(this.ownHash(row));
+      if (place >= 0 && place < this.startOwn) return true;
+    }
+    if (dlt.isEmpty) return false;
+    const [hash] = this.dltHashes([row], dlt.width);
+    return dlt.indexOf(hash!) >= 0;
+  }
+
+  /** Remembers a row at the last value: the row itself first, its hash once there are many. */
+  private remember(row: unknown): void {
+    const { own } = this.boundary;
+    if (this.many) {
+      own.append(this.ownHash(row));
+      return;
+    }
+    if (this.keptAreHashed && !own.add(this.ownHash(row))) return;
+    this.kept.push(row);
+    if (!this.keptAreHashed && this.kept.length >= STATE_HASHES_MAX) this.hashKept();
+    else if (this.kept.length > STATE_HASHES_MAX) {
+      this.many = true;
+      this.kept = [];
+    }
+  }
+
+  private hashKept(): void {
+    if (this.keptAreHashed) return;
+    this.keptAreHashed = true;
+    this.kept = this.kept.filter((row) => this.boundary.own.add(this.ownHash(row)));
   }
 
   /** Rows before the cursor are gone from sight once a package that holds the cursor is committed. */
@@ -402,7 +435,6 @@ export class CursorRun {
   /** Writes the cursor into the state; call before the state is stored. Answers what has to be stored beside it. */
   settle(): BoundaryChunks | undefined {
     if (!this.dirty) return undefined;
-    this.hashBoundary();
     // with a lag the cursor may have stayed behind what is stored: it never goes back
     const stored = this.order.form(this.previousLast);
     const behind =
@@ -416,29 +448,41 @@ export class CursorRun {
   private settleBoundary(): BoundaryChunks | undefined {
     const { state, boundary } = this;
     const had = state.loadwright_boundary !== undefined;
-    if (!this.dedup || boundary.count <= STATE_HASHES_MAX) {
-      state.unique_hashes = this.dedup ? boundary.texts() : [];
+    const few = this.dedup ? this.fewHashes() : [];
+    if (few !== undefined) {
+      state.unique_hashes = few;
       delete state.loadwright_boundary;
-      this.saved = { hashes: 0, chunks: 0 };
+      this.saved = NOTHING_SAVED;
       return had && this.declared.endValue === undefined
-        ? { first: 0, chunks: [new Uint8Array(0)] }
+        ? { first: 0, chunks: [{ form: "dlt", hashes: new Uint8Array(0) }] }
         : undefined;
     }
+    if (!this.many) this.hashKept();
+    const { dlt, own } = boundary;
     const first = this.saved.chunks;
-    const chunks: Uint8Array[] = [];
-    for (let from = this.saved.hashes; from < boundary.count; from += CHUNK_HASHES) {
-      chunks.push(boundary.packed(from, Math.min(from + CHUNK_HASHES, boundary.count)));
-    }
-    this.saved = { hashes: boundary.count, chunks: first + chunks.length };
+    const chunks = [
+      ...packedFrom(dlt, this.saved.dlt).map((hashes) => ({ form: "dlt" as const, hashes })),
+      ...packedFrom(own, this.saved.own).map((hashes) => ({ form: "own" as const, hashes })),
+    ];
+    this.saved = { dlt: dlt.count, own: own.count, chunks: first + chunks.length };
     state.unique_hashes = [];
     state.loadwright_boundary = {
       rows: boundary.count,
       chunks: this.saved.chunks,
-      bytes: boundary.width,
+      bytes: dlt.width,
       digest: boundary.digest(),
       last_value: state.last_value,
     };
     return chunks.length > 0 ? { first, chunks } : undefined;
+  }
+
+  /** The hashes of all rows at the last value in dlt's form; undefined when they are too many for the state. */
+  private fewHashes(): string[] | undefined {
+    if (this.many) return undefined;
+    const { dlt } = this.boundary;
+    const texts = new Set(dlt.texts());
+    for (const hash of this.dltHashes(this.kept, dlt.width)) texts.add(hashText(hash));
+    return texts.size <= STATE_HASHES_MAX ? [...texts] : undefined;
   }
 
   /** A warning when many rows share one value of the cursor: what that costs, and what to do instead. */
@@ -454,46 +498,38 @@ export class CursorRun {
       : `${shared} The next run reads them all again, and what tells them apart is kept in the table _loadwright_boundary instead of the state. ${cure}`;
   }
 
-  private get hasher(): NestedIdHasher {
-    this.lazyHasher ??= new NestedIdHasher(ROWS_KEPT_MAX);
-    return this.lazyHasher;
+  /** Overwritten by the next call. */
+  private ownHash(row: unknown): Uint8Array {
+    return this.rowHasher.of(this.identity(row));
   }
 
-  private hashBoundary(): void {
-    const { boundary } = this;
-    if (boundary.width === HASH_BYTES) {
-      const { hasher, hashed } = this;
-      for (const row of this.boundaryRows) hasher.addText(this.hashedText(row, HASH_BYTES));
-      hasher.run();
-      for (let i = 0; i < this.boundaryRows.length; i++) {
-        hasher.digest72(i, hashed);
-        boundary.add(hashed);
-      }
-    } else {
-      for (const row of this.boundaryRows) boundary.add(this.hash(row, boundary.width));
-    }
-    this.boundaryRows = [];
-  }
-
-  /** The hash of one row; for nine bytes the answer is overwritten by the next call. */
-  private hash(row: unknown, bytes: number): Uint8Array {
-    const text = this.hashedText(row, bytes);
-    if (bytes !== HASH_BYTES) return shake128(text, bytes);
-    const { hasher, hashed } = this;
-    hasher.addText(text);
+  private dltHashes(rows: readonly unknown[], bytes: number): Uint8Array[] {
+    const texts = rows.map((row) => this.hashedText(row, bytes));
+    if (bytes !== DLT_HASH_BYTES) return texts.map((text) => shake128(text, bytes));
+    this.lazyDltHasher ??= new NestedIdHasher(STATE_HASHES_MAX);
+    const hasher = this.lazyDltHasher;
+    for (const text of texts) hasher.addText(text);
     hasher.run();
-    hasher.digest72(0, hashed);
-    return hashed;
+    return texts.map((_, i) => {
+      const hash = new Uint8Array(DLT_HASH_BYTES);
+      hasher.digest72(i, hash);
+      return hash;
+    });
   }
 
   private hashedText(row: unknown, bytes: number): string {
-    const { key } = this;
-    let hashed: unknown = row;
-    if (typeof key === "string") hashed = this.keyValue(row, key);
-    else if (key !== undefined) hashed = key.map((field) => this.keyValue(row, field));
+    const identity = this.identity(row);
     // one instant in different zones is one value; dlt 1.28 and older hashed the text
-    if (bytes === HASH_BYTES) hashed = instantsAsNumbers(hashed);
+    const hashed = bytes === DLT_HASH_BYTES ? instantsAsNumbers(identity) : identity;
     return plainJson(hashed, { sortKeys: true });
+  }
+
+  /** What tells the row from others. */
+  private identity(row: unknown): unknown {
+    const { key } = this;
+    if (key === undefined) return row;
+    if (typeof key === "string") return this.keyValue(row, key);
+    return key.map((field) => this.keyValue(row, field));
   }
 
   private keyValue(row: unknown, field: string): unknown {
@@ -505,6 +541,20 @@ export class CursorRun {
       { details: { resource: this.resource, cursor: this.path, field } },
     );
   }
+}
+
+function isMany({ dlt, own }: KnownRows): boolean {
+  return !own.isEmpty || dlt.count > STATE_HASHES_MAX;
+}
+
+/** Hashes from a place on, in pieces of the size of a chunk. */
+function packedFrom(hashes: BoundaryHashes, from: number): Uint8Array[] {
+  const size = Math.floor(CHUNK_BYTES_MAX / hashes.width);
+  const packed: Uint8Array[] = [];
+  for (let at = from; at < hashes.count; at += size) {
+    packed.push(hashes.packed(at, Math.min(at + size, hashes.count)));
+  }
+  return packed;
 }
 
 function instantsAsNumbers(value: unknown): unknown {

@@ -1,7 +1,7 @@
 /**
  * A load plan carried out within one transaction, as every database does it:
  *
- *     DDL -> rows of each root table -> metadata -> commit
+ *     DDL -> rows of each root table -> unique constraints of new tables -> metadata -> commit
  *
  * How a statement is run and how rows get in is the destination's.
  */
@@ -9,6 +9,7 @@
 import type { RunContext } from "../context.ts";
 import type { CommitReport } from "../destinations/destination.ts";
 import { EngineError } from "../errors.ts";
+import { type DdlStatement, runsAfterRows } from "../sql/ddl.ts";
 import type { Statement, Step } from "../sql/statement.ts";
 import type { LoadPlan } from "./plan.ts";
 
@@ -23,6 +24,11 @@ export interface PlanTransaction {
   load(step: LoadStep): Promise<number>;
   metadata(statement: Statement): Promise<unknown>;
   commit(): Promise<void>;
+}
+
+/** The DDL that the rows need. */
+export function beforeRows({ ddl }: LoadPlan): DdlStatement[] {
+  return ddl.statements.filter((statement) => !runsAfterRows(statement));
 }
 
 /** Of a package whose load id the destination has. */
@@ -49,13 +55,15 @@ export class PlanExecution {
   /** Errors: CANCELLED, and what the destination throws; nothing is rolled back here. */
   async run(plan: LoadPlan, transaction: PlanTransaction): Promise<CommitReport> {
     const { context } = this;
-    await this.runDdl(plan, transaction);
+    await this.runDdl(beforeRows(plan), transaction);
     context.boundary("load:ddl");
     for (const { root, steps } of plan.roots) {
       for (const step of steps) await this.step(step, transaction);
       this.table = undefined;
       context.boundary(`load:table:${root}`);
     }
+    this.throwIfCancelled();
+    await this.runDdl(plan.ddl.statements.filter(runsAfterRows), transaction);
     for (const statement of plan.metadata) await transaction.metadata(statement);
     this.throwIfCancelled();
     context.boundary("load:commit");
@@ -71,8 +79,8 @@ export class PlanExecution {
     };
   }
 
-  async runDdl(plan: LoadPlan, { ddl }: Pick<PlanTransaction, "ddl">): Promise<void> {
-    for (const { sql, table } of plan.ddl.statements) {
+  async runDdl(statements: readonly DdlStatement[], { ddl }: Pick<PlanTransaction, "ddl">): Promise<void> {
+    for (const { sql, table } of statements) {
       this.table = table || undefined;
       await ddl(sql);
     }

@@ -12,7 +12,7 @@ import type { Schema, Table, WriteDisposition } from "../schema/types.ts";
 import { appendSteps } from "../sql/append.ts";
 import { boundarySteps } from "../sql/boundary.ts";
 import type { LiveComments } from "../sql/comments.ts";
-import { catalogueAfter, type DdlPlan, planDdl } from "../sql/ddl.ts";
+import { catalogueAfter, type DdlPlan, planDdl, runsAfterRows } from "../sql/ddl.ts";
 import { deleteInsertSteps, type MergeInput, type MergeTable } from "../sql/delete-insert.ts";
 import type { Dataset, Dialect } from "../sql/dialect.ts";
 import { insertLoad, insertVersion } from "../sql/metadata.ts";
@@ -98,7 +98,15 @@ export function planLoad(given: PlanInput): LoadPlan {
   }
   return {
     loadId,
-    ddl: { ...ddl, statements: [...reset.drops, ...ddl.statements, ...reset.truncations] },
+    ddl: {
+      ...ddl,
+      statements: [
+        ...reset.drops,
+        ...ddl.statements.filter((statement) => !runsAfterRows(statement)),
+        ...reset.truncations,
+        ...ddl.statements.filter(runsAfterRows),
+      ],
+    },
     roots,
     metadata: [
       insertVersion(dialect, dataset, { schema: stored, schemaJson, insertedAt }),
@@ -191,9 +199,11 @@ function notSupported(root: Table, what: string, details: Record<string, unknown
 
 /** The plan as text, one statement after the other. Parameters stay placeholders. */
 export function describePlan(dialect: Dialect, plan: LoadPlan): string[] {
+  const { statements } = plan.ddl;
   return [
-    ...plan.ddl.statements.map((statement) => statement.sql),
+    ...statements.filter((statement) => !runsAfterRows(statement)).map(({ sql }) => sql),
     ...plan.roots.flatMap(({ steps }) => steps.map((step) => describeStep(dialect, step))),
+    ...statements.filter(runsAfterRows).map(({ sql }) => sql),
     ...plan.metadata.map((statement) => statement.sql),
   ];
 }

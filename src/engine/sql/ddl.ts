@@ -28,6 +28,7 @@ export interface DdlStatement {
   readonly kind:
     | "create_schema"
     | "create_table"
+    | "add_unique"
     | "add_column"
     | "widen_column"
     | "fill_root_key"
@@ -49,6 +50,7 @@ export interface TypeMismatch {
 }
 
 export interface DdlPlan {
+  /** Those of `runsAfterRows` come last. */
   readonly statements: readonly DdlStatement[];
   /** `table` or `table.column` of the database that the schema does not know. */
   readonly foreign: readonly string[];
@@ -72,12 +74,18 @@ export interface DdlInput {
   readonly comments?: LiveComments | undefined;
 }
 
+/** Statements that are cheaper once the tables of a load are filled than before: an index is built at once. */
+export function runsAfterRows({ kind }: DdlStatement): boolean {
+  return kind === "add_unique";
+}
+
 export function planDdl(input: DdlInput): DdlPlan {
   const { dialect, dataset, live } = input;
   const liveByName = new Map([...live].map(([name, columns]) => [dialect.fold(name), columns]));
   const statements: DdlStatement[] = [];
   const mismatched: TypeMismatch[] = [];
   const widened: TypeMismatch[] = [];
+  const unique: DdlStatement[] = [];
   if (!input.exists) {
     const sql = `create schema if not exists ${qualifiedSchema(dialect, dataset)}`;
     statements.push({ kind: "create_schema", table: "", sql });
@@ -88,6 +96,7 @@ export function planDdl(input: DdlInput): DdlPlan {
     const liveColumns = liveByName.get(dialect.fold(table.name));
     if (liveColumns === undefined) {
       statements.push({ kind: "create_table", table: table.name, sql: createTable(dialect, dataset, table) });
+      unique.push(...addUnique(dialect, dataset, table));
       continue;
     }
     const known = new Map([...liveColumns].map(([name, column]) => [dialect.fold(name), column]));
@@ -122,6 +131,7 @@ export function planDdl(input: DdlInput): DdlPlan {
     const comments = planComments({ ...input, tables, live: input.comments });
     statements.push(...comments.map((each) => ({ kind: "comment" as const, ...each })));
   }
+  statements.push(...unique);
   return { statements, foreign: foreignNames(input), mismatched, widened };
 }
 
@@ -178,12 +188,28 @@ function isOwn(table: string): boolean {
   return table.startsWith("_dlt") || table.startsWith("_loadwright");
 }
 
+/** A data table's unique columns are not declared here: see `addUnique`. */
 function createTable(dialect: Dialect, dataset: Dataset, table: Table): string {
+  const own = isOwn(table.name);
   const lines = completeColumns(table).map(
-    (column) => "  " + declaration(dialect, column, column.nullable === false),
+    (column) =>
+      "  " + declaration(dialect, own ? column : { ...column, unique: false }, column.nullable === false),
   );
-  const create = isOwn(table.name) ? "create table if not exists" : "create table";
+  const create = own ? "create table if not exists" : "create table";
   return `${create} ${qualified(dialect, { ...dataset, table: table.name })} (\n${lines.join(",\n")}\n)`;
+}
+
+/**
+ * The unique columns of a new data table, for when its rows are in: row ids are random, and keeping an index on
+ * them while rows come takes two thirds of a load. The database names the constraints as it would have inline.
+ * No step that fills a new table relies on them.
+ */
+function addUnique(dialect: Dialect, dataset: Dataset, table: Table): DdlStatement[] {
+  const columns = completeColumns(table).filter(({ unique }) => unique === true);
+  if (dialect.uniqueColumn === "" || columns.length === 0 || isOwn(table.name)) return [];
+  const name = qualified(dialect, { ...dataset, table: table.name });
+  const additions = columns.map((column) => `add unique (${dialect.quote(column.name)})`).join(", ");
+  return [{ kind: "add_unique", table: table.name, sql: `alter table ${name} ${additions}` }];
 }
 
 function declaration(dialect: Dialect, column: Column, notNull: boolean): string {

@@ -16,7 +16,7 @@ import type { DuckDBConnection, DuckDBValue } from "@duckdb/node-api";
 import type { RunContext } from "../../context.ts";
 import { EngineError } from "../../errors.ts";
 import { type LoadPlan, planLoad } from "../../load/plan.ts";
-import { ALREADY_COMMITTED, type LoadStep, PlanExecution } from "../../load/plan-execution.ts";
+import { ALREADY_COMMITTED, beforeRows, type LoadStep, PlanExecution } from "../../load/plan-execution.ts";
 import { dumpBlocks } from "../../package/block-format.ts";
 import { BOUNDARY_TABLE } from "../../schema/boundary-table.ts";
 import type { Schema } from "../../schema/types.ts";
@@ -158,7 +158,7 @@ export class DuckdbPackageLoad implements PackageLoad {
     if (!this.inTransaction && !(await this.begin())) throw new Error("the package is committed already");
     this.jobsAhead.set(job.table, job);
     const plan = this.plan({ ...this.start, schema, schemaJson: "", jobs: [...this.jobsAhead.values()] });
-    await this.execution.runDdl(plan, { ddl: (sql) => this.ddl(sql) });
+    await this.execution.runDdl(beforeRows(plan), { ddl: (sql) => this.ddl(sql) });
     const step = plan.roots.find(({ steps }) => steps.some((each) => each.table === job.table))?.steps;
     // other dispositions look at all rows at once
     if (step === undefined || step.some((each) => each.kind !== "load")) return;

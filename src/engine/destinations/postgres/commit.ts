@@ -2,7 +2,7 @@
  * One package in one transaction:
  *
  *     begin -> lock of the dataset -> (load id known: rollback, done) -> DDL -> rows of each root table
- *           -> metadata -> commit
+ *           -> unique constraints of new tables -> metadata -> commit
  *
  * Whatever fails before the commit leaves nothing behind. The lock ends with the transaction: two first loads
  * of one dataset would else both create its tables, and one would fail.
