@@ -26,7 +26,7 @@ export const DEFAULT_LIMITS: Limits = {
   packageRowsMax: 5_000_000,
   packageBytesMax: 4 * 1024 ** 3,
   packageSecondsMax: 600,
-  jobBytesMax: 96 * 1024 ** 2,
+  jobBytesMax: 128 * 1024 ** 2,
   parallelResourcesMax: 4,
   destinationMemoryBytesMax: 256 * 1024 ** 2,
 };
