@@ -8,6 +8,7 @@
 import type { DuckDBConnection } from "@duckdb/node-api";
 import { EngineError } from "../../errors.ts";
 import type { LoadColumn } from "../../sql/statement.ts";
+import { duckdbError } from "./errors.ts";
 
 export interface BulkTarget {
   readonly catalog?: string;
@@ -139,6 +140,7 @@ async function explain(
           details: { table },
         });
   }
+  if (message.startsWith("Out of Memory Error")) return duckdbError(error, "load", { table });
   return new EngineError("LOAD_FAILED", `Rows could not be loaded into table ${table}.`, {
     details: { table },
     cause: error,

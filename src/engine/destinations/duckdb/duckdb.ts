@@ -29,6 +29,7 @@ import { AbsentDatabase } from "./absent-database.ts";
 import { datasetExists, isCommitted, type Row, readCatalogue, readLive, readRows } from "./catalogue.ts";
 import { duckdbError } from "./errors.ts";
 import { DuckdbInstances, type SharedInstance } from "./instances.ts";
+import { type MemoryShare, setMemory } from "./memory.ts";
 import { DuckdbPackageLoad, planFor } from "./package-load.ts";
 
 export interface DuckdbOptions {
@@ -95,6 +96,7 @@ class DuckdbSession implements DestinationSession {
   private readonly connection: DuckDBConnection;
   private readonly dataset: Dataset & { readonly catalog: string };
   private readonly context: RunContext;
+  private readonly memory: MemoryShare;
   private closed = false;
 
   static async start(
@@ -105,9 +107,15 @@ class DuckdbSession implements DestinationSession {
   ): Promise<DuckdbSession> {
     const connection = await shared.instance.connect();
     try {
-      await configure(connection, options, context);
-      const [row] = await readRows(connection, { sql: "select current_database() as name" });
-      return new DuckdbSession(shared, connection, { catalog: String(row?.name), schema }, context);
+      const [row] = await readRows(connection, {
+        sql: "select current_database() as name, current_setting('threads') as threads",
+      });
+      const memory: MemoryShare = {
+        bytes: options.memoryLimitBytes ?? context.limits.destinationMemoryBytesMax,
+        threads: options.threads ?? Number(row?.threads),
+      };
+      await configure(connection, memory);
+      return new DuckdbSession(shared, connection, { catalog: String(row?.name), schema }, context, memory);
     } catch (error) {
       connection.closeSync();
       throw error;
@@ -119,11 +127,13 @@ class DuckdbSession implements DestinationSession {
     connection: DuckDBConnection,
     dataset: Dataset & { readonly catalog: string },
     context: RunContext,
+    memory: MemoryShare,
   ) {
     this.shared = shared;
     this.connection = connection;
     this.dataset = dataset;
     this.context = context;
+    this.memory = memory;
   }
 
   async exists(): Promise<boolean> {
@@ -213,7 +223,7 @@ class DuckdbSession implements DestinationSession {
       this.shared.instance.connect().catch((error: unknown) => {
         throw duckdbError(error, "load", { load_id: start.loadId });
       });
-    return new DuckdbPackageLoad(connect, this.shared.turn(), this.dataset, this.context, start);
+    return new DuckdbPackageLoad(connect, this.shared.turn(), this.dataset, this.context, this.memory, start);
   }
 
   private async versions(filter: Parameters<typeof selectVersions>[2]): Promise<SchemaVersionRow[]> {
@@ -247,14 +257,8 @@ class DuckdbSession implements DestinationSession {
   }
 }
 
-async function configure(
-  connection: DuckDBConnection,
-  options: DuckdbOptions,
-  context: RunContext,
-): Promise<void> {
-  const bytes = options.memoryLimitBytes ?? context.limits.destinationMemoryBytesMax;
-  await connection.run(`set memory_limit = '${Math.max(1, Math.floor(bytes / 1024))}KiB'`);
-  if (options.threads !== undefined) await connection.run(`set threads = ${Math.trunc(options.threads)}`);
+async function configure(connection: DuckDBConnection, memory: MemoryShare): Promise<void> {
+  await setMemory(connection, memory);
   await connection.run("set TimeZone = 'UTC'");
   // Merging lets the last arriving row win; row ids only tell the arrival while this is on.
   await connection.run("set preserve_insertion_order = true");

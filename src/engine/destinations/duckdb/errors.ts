@@ -65,7 +65,7 @@ export function duckdbError(error: unknown, doing: Doing, where: Where = {}): En
       return otherVersion(line, fail);
     case "Out of Memory":
       return fail("LOAD_FAILED", "DuckDB ran out of the memory it may use.", {
-        hint: "Raise the destination's memory limit, or load smaller packages.",
+        hint: "Raise destination_memory_bytes_max in the pipeline's limits and run again; the package is kept.",
       });
     case "TransactionContext":
     case "Transaction":

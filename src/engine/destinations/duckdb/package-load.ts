@@ -26,6 +26,7 @@ import type { CommitReport, PackageLoad, PackageStart, PackageToCommit, TableJob
 import { bulkLoad } from "./bulk-load.ts";
 import { isCommitted, type Live, readLive, readRows } from "./catalogue.ts";
 import { duckdbError } from "./errors.ts";
+import { appendShare, type MemoryShare, setMemory } from "./memory.ts";
 
 /** The turn on the file: other packages wait until it is over. */
 export interface Turn {
@@ -46,6 +47,8 @@ export class DuckdbPackageLoad implements PackageLoad {
   private readonly turn: Turn;
   private readonly dataset: Dataset;
   private readonly context: RunContext;
+  /** All that DuckDB may use; appending gets a part of it. */
+  private readonly memory: MemoryShare;
   private readonly start: PackageStart;
   private connection!: DuckDBConnection;
   private connected = false;
@@ -65,12 +68,14 @@ export class DuckdbPackageLoad implements PackageLoad {
     turn: Turn,
     dataset: Dataset,
     context: RunContext,
+    memory: MemoryShare,
     start: PackageStart,
   ) {
     this.connect = connect;
     this.turn = turn;
     this.dataset = dataset;
     this.context = context;
+    this.memory = memory;
     this.start = start;
     this.execution = new PlanExecution(context, start.loadId);
   }
@@ -109,7 +114,7 @@ export class DuckdbPackageLoad implements PackageLoad {
       throw this.explain(error);
     } finally {
       signal.removeEventListener("abort", interrupt);
-      this.end();
+      await this.end();
     }
   }
 
@@ -118,11 +123,15 @@ export class DuckdbPackageLoad implements PackageLoad {
     if (this.connected) this.connection.interrupt();
     await this.working;
     await this.rollback();
-    this.end();
+    await this.end();
   }
 
-  private end(): void {
-    if (this.connected) this.connection.closeSync();
+  private async end(): Promise<void> {
+    if (this.connected) {
+      // the setting is the database's, for all who use it
+      await setMemory(this.connection, this.memory).catch(() => {});
+      this.connection.closeSync();
+    }
     this.connected = false;
     this.turn.end();
   }
@@ -165,6 +174,7 @@ export class DuckdbPackageLoad implements PackageLoad {
     const load = step.find((each) => each.table === job.table);
     if (load?.kind !== "load") return;
     const ahead = this.loadedAhead.get(job.table) ?? { files: new Set(), columns: [], rows: 0, bytes: 0 };
+    await setMemory(this.connection, appendShare(load.columns.length, this.memory));
     const { rows } = await bulkLoad(this.connection, load.into, load.columns, job.files, this.context);
     for (const file of job.files) ahead.files.add(basename(file));
     ahead.columns = load.columns;
@@ -211,7 +221,10 @@ export class DuckdbPackageLoad implements PackageLoad {
     }
     return this.execution.run(plan, {
       ddl: (sql) => this.ddl(sql),
-      sql: async (sql) => (await this.connection.run(sql)).rowsChanged,
+      sql: async (sql) => {
+        await setMemory(this.connection, this.memory);
+        return (await this.connection.run(sql)).rowsChanged;
+      },
       load: (step) => this.load(step, work),
       metadata: (statement) => readRows(this.connection, statement),
       commit: () => this.endTransaction(),
@@ -248,6 +261,7 @@ export class DuckdbPackageLoad implements PackageLoad {
     const toCome = (work.jobs.find(({ table }) => table === step.table)?.rows ?? 0) - before;
     let rows = before;
     if (files.length > 0) {
+      await setMemory(this.connection, appendShare(step.columns.length, this.memory));
       const loaded = await bulkLoad(this.connection, step.into, step.columns, files, {
         signal: this.context.signal,
         onProgress: (part) => this.report(step.table, before + Math.floor(part * toCome), bytes),
