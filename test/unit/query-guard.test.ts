@@ -7,6 +7,7 @@ import { EngineError } from "../../src/engine/errors.ts";
 import { cleanMessage, queryReadOnly } from "../../src/engine/inspect/query.ts";
 import { splitExplain } from "../../src/engine/inspect/query-guard.ts";
 import { onLockedConnection, runGuarded } from "../../src/engine/inspect/query-run.ts";
+import { holdDatabase } from "../support/hold-database.ts";
 import { ANALYTIC_QUERIES, duckdbEscapes, POSTGRES_ESCAPES } from "../support/query-corpus.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "loadwright-guard-"));
@@ -238,13 +239,13 @@ describe("queryReadOnly", () => {
   });
 
   it("says that a run holds the file, without naming the path", async () => {
-    const held = await DuckDBInstance.create(path);
+    const held = await holdDatabase(path);
     try {
       const error = await queryReadOnly({ path }, "select 1").catch((caught: unknown) => caught);
       expect(error).toMatchObject({ code: "DESTINATION_LOCKED", retry: "yes" });
       expect(JSON.stringify({ ...(error as object) }) + String(error)).not.toContain(dir);
     } finally {
-      held.closeSync();
+      await held.release();
     }
   });
 

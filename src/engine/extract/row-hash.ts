@@ -157,11 +157,11 @@ export class RowHasher {
       );
     }
     const prototype = Object.getPrototypeOf(value);
-    if (Array.isArray(value)) {
+    if (prototype === Object.prototype || prototype === null) {
+      this.#record(value as Record<string, unknown>, depth);
+    } else if (Array.isArray(value)) {
       this.#word(LIST | (value.length << LENGTH_SHIFT));
       for (const member of value) this.#value(member, depth + 1);
-    } else if (prototype === Object.prototype || prototype === null) {
-      this.#record(value as Record<string, unknown>, depth);
     } else if (value instanceof PyFloat) this.#double(FLOAT, value.value);
     else if (value instanceof Date) this.#number(value.getTime() * 1000);
     else if (value instanceof TypedValue) {
@@ -192,7 +192,13 @@ export class RowHasher {
     this.#words[this.#size++] = words[1];
     this.#words[this.#size++] = words[2];
     this.#memberCount = at;
-    for (let i = 0; i < order.length; i++) this.#value(members[base + order[i]!], depth + 1);
+    for (let i = 0; i < order.length; i++) {
+      const member = members[base + order[i]!];
+      // the two most frequent kinds without a call
+      if (typeof member === "string") this.#text(TEXT, member);
+      else if (typeof member === "number") this.#number(member);
+      else this.#value(member, depth + 1);
+    }
     this.#memberCount = base;
   }
 
