@@ -9,7 +9,6 @@ import { TableBuffer } from "../../src/engine/normalize/column-buffer.ts";
 import { ParquetFileWriter } from "../../src/engine/package/parquet-writer.ts";
 import type { LoadColumn } from "../../src/engine/sql/statement.ts";
 
-const utf8 = new TextEncoder();
 const TARGET = { schema: "shop", table: "orders" };
 let folder: string;
 let instance: DuckDBInstance;
@@ -45,8 +44,8 @@ async function jobFile(
     values.forEach((value, i) => {
       const column = buffers[i]!;
       if (typeof value === "string") {
-        const bytes = utf8.encode(value);
-        table.setBytes(column, row, bytes, 0, bytes.length);
+        const bytes = Buffer.from(value);
+        column.setBytes(row, bytes, 0, bytes.length);
       } else if (value !== null) {
         if (column.kind === "float64") column.setFloat(row, value);
         else column.setInt(row, value);

@@ -39,7 +39,6 @@ const TEXTS = [
   "x".repeat(5000),
 ];
 
-const utf8 = new TextEncoder();
 let folder: string;
 let connection: DuckDBConnection;
 let instance: DuckDBInstance;
@@ -65,12 +64,12 @@ function filled(rows: number, seed: number): TableBuffer {
     if (k % 3) column("flag").setBool(row, k % 2 === 0);
     column("n").setBigInt(row, k % 7 === 0 ? -(2n ** 63n) + BigInt(k) : BigInt(k));
     if (k % 5) column("x").setFloat(row, k % 17 === 0 ? Number.NEGATIVE_INFINITY : k / 7);
-    const text = utf8.encode(TEXTS[k % TEXTS.length]!);
-    if (k % 4) table.setBytes(column("t"), row, text, 0, text.length);
-    const other = utf8.encode(`${TEXTS[(k * 7) % TEXTS.length]}${k}`);
-    table.setBytes(column("u"), row, other, 0, other.length);
-    const bytes = Uint8Array.from({ length: k % 40 }, (_, at) => (at * 37 + k) & 255);
-    if (k % 6) table.setBytes(column("b"), row, bytes, 0, bytes.length);
+    const text = Buffer.from(TEXTS[k % TEXTS.length]!);
+    if (k % 4) column("t").setBytes(row, text, 0, text.length);
+    const other = Buffer.from(`${TEXTS[(k * 7) % TEXTS.length]}${k}`);
+    column("u").setBytes(row, other, 0, other.length);
+    const bytes = Buffer.from(Array.from({ length: k % 40 }, (_, at) => (at * 37 + k) & 255));
+    if (k % 6) column("b").setBytes(row, bytes, 0, bytes.length);
     if (k % 9) column("at").setInt(row, (k - 1000) * 1_234_567_891);
     if (k % 8) column("zoned").setInt(row, (k - 1000) * 1_234_567_891);
     if (k % 10) column("d").setDays(row, k - 1000);
@@ -158,8 +157,8 @@ describe("a text that is not UTF-8 is refused, never loaded", () => {
     const table = new TableBuffer("t");
     const t = table.addColumn("t", "text");
     for (let i = 0; i < 10; i++) {
-      const value = i === 6 ? Uint8Array.from(bytes) : utf8.encode(`äöü ${"z".repeat(i * 3)}`);
-      table.setBytes(t, table.beginRow(), value, 0, value.length);
+      const value = i === 6 ? Buffer.from(bytes) : Buffer.from(`äöü ${"z".repeat(i * 3)}`);
+      t.setBytes(table.beginRow(), value, 0, value.length);
     }
     const file = await ParquetFileWriter.create(join(folder, "t.parquet"));
     await file.append(table);

@@ -45,8 +45,6 @@ export function schemaOf(tables: readonly Table[], hash = "hash-1"): Schema {
   };
 }
 
-const utf8 = new TextEncoder();
-
 /** A job file of those rows. Timestamps are microseconds, dates days. */
 export async function writeJob(
   folder: string,
@@ -68,8 +66,8 @@ export async function writeJob(
       if (value === null) continue;
       if (typeof value === "boolean") column.setBool(row, value);
       else if (typeof value === "string") {
-        const bytes = utf8.encode(value);
-        buffer.setBytes(column, row, bytes, 0, bytes.length);
+        const bytes = Buffer.from(value);
+        column.setBytes(row, bytes, 0, bytes.length);
       } else if (column.kind === "float64") column.setFloat(row, value);
       else if (column.kind === "date") column.setDays(row, value);
       else column.setInt(row, value);

@@ -12,11 +12,9 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-const utf8 = new TextEncoder();
-
 function setText(table: TableBuffer, column: string, row: number, text: string): void {
-  const bytes = utf8.encode(text);
-  table.setBytes(table.byName.get(column)!, row, bytes, 0, bytes.length);
+  const bytes = Buffer.from(text);
+  table.byName.get(column)!.setBytes(row, bytes, 0, bytes.length);
 }
 
 async function dump(path: string): Promise<Record<string, unknown>[]> {
@@ -61,7 +59,7 @@ describe("a job file", () => {
     column("int64").setBigInt(row, -(2n ** 63n));
     column("float64").setFloat(row, -0.5);
     setText(table, "text", row, "");
-    table.setBytes(column("bytes"), row, Uint8Array.of(0, 255, 128), 0, 3);
+    column("bytes").setBytes(row, Buffer.of(0, 255, 128), 0, 3);
     column("timestamp").setInt(row, -1);
     column("date").setDays(row, -1);
     column("time").setInt(row, 86_399_999_999);

@@ -66,7 +66,7 @@ export async function writeBoundaryJob(
   try {
     for (const row of rows) {
       const at = state.buffer.beginRow();
-      for (const [name, value] of Object.entries(row)) putCell(state, state.slot(table, name)!, at, value);
+      for (const [name, value] of Object.entries(row)) putCell(state.slot(table, name)!, at, value);
     }
     await writer.append(state.buffer);
     await writer.close({ sync: true });

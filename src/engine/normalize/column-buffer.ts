@@ -1,26 +1,27 @@
 /**
- * Columns of one table while rows are being normalized: typed arrays that grow, one validity bitmap a
- * column, one byte arena a table. Rows never become JS objects. The layout of a cell is the one DuckDB's
- * vectors have, so that loading is copying (see ../package/block-format.ts for the file form):
+ * Columns of one table while rows are being normalized: typed arrays that grow, and one validity bitmap a
+ * column. Rows never become JS objects. Values have the bytes that they have in a job file, so that writing one
+ * is copying:
  *
  * - bool: 1 byte; int64, timestamp (microseconds since 1970 UTC), time (microseconds of the day): 8 bytes
- *   little-endian; float64: 8 bytes; date (days since 1970): 4 bytes.
- * - text, bytes: 16 bytes: u32 length; then, up to 12 bytes long, the bytes themselves (zero padded), else
- *   u32 first 4 bytes and u64 offset into the table's arena.
+ *   little-endian; float64: 8 bytes; date (days since 1970): 4 bytes. Each at its row's place; a null's are zero.
+ * - text, bytes: u32 length and the bytes, one behind the other, of the rows that have a value: Parquet's plain
+ *   encoding. So a column is filled from the first row to the last, and each row at most once.
  *
- * A cell whose validity bit is 0 is null and its bytes are zero.
+ * A cell whose validity bit is 0 is null.
  */
 
 import type { DataType } from "../schema/types.ts";
 
 export type Kind = "bool" | "int64" | "float64" | "text" | "bytes" | "timestamp" | "date" | "time";
 
+/** Bytes of a cell; 0: as many as the value has. */
 export const WIDTH: Readonly<Record<Kind, number>> = {
   bool: 1,
   int64: 8,
   float64: 8,
-  text: 16,
-  bytes: 16,
+  text: 0,
+  bytes: 0,
   timestamp: 8,
   date: 4,
   time: 8,
@@ -45,12 +46,11 @@ export function kindOf(type: DataType): Kind {
   return KINDS[type];
 }
 
-/** Up to this many bytes a text lives in its cell and needs no arena. */
-export const INLINE_BYTES = 12;
-
 const ROWS_AT_START = 2048;
-const ARENA_AT_START = 1 << 16;
+const TEXT_AT_START = 1 << 14;
 const TWO_32 = 4294967296;
+/** Fewer bytes are copied one by one: it takes less time than the call of a copy. */
+const COPY_BYTES_MIN = 24;
 
 export class ColumnBuffer {
   readonly name: string;
@@ -58,6 +58,9 @@ export class ColumnBuffer {
   readonly width: number;
   /** Bit r = 1: row r has a value. */
   valid: Uint8Array;
+  /** Texts with their lengths, `textLength` bytes so far. */
+  text: Buffer;
+  textLength = 0;
   /** The cells' bytes; the views below look at the same memory. */
   bytes: Uint8Array;
   u32: Uint32Array;
@@ -69,6 +72,7 @@ export class ColumnBuffer {
     this.kind = kind;
     this.width = WIDTH[kind];
     const memory = new ArrayBuffer(capacity * this.width);
+    this.text = Buffer.allocUnsafeSlow(this.width === 0 ? TEXT_AT_START : 0);
     this.valid = new Uint8Array(capacity >> 3);
     this.bytes = new Uint8Array(memory);
     this.u32 = new Uint32Array(memory, 0, memory.byteLength >> 2);
@@ -118,6 +122,35 @@ export class ColumnBuffer {
     this.valid[row >> 3]! |= 1 << (row & 7);
   }
 
+  /** Copies `source[start, end)` into a text or bytes cell; no later row of the column may have a value yet. */
+  setBytes(row: number, source: Buffer, start: number, end: number): void {
+    const length = end - start;
+    let at = this.textLength;
+    if (at + 4 + length > this.text.length) this.growText(at + 4 + length);
+    const { text } = this;
+    text[at] = length & 0xff;
+    text[at + 1] = (length >>> 8) & 0xff;
+    text[at + 2] = (length >>> 16) & 0xff;
+    text[at + 3] = length >>> 24;
+    at += 4;
+    if (length < COPY_BYTES_MIN) for (let i = 0; i < length; i++) text[at + i] = source[start + i]!;
+    else source.copy(text, at, start, end);
+    this.textLength = at + length;
+    this.valid[row >> 3]! |= 1 << (row & 7);
+  }
+
+  /** The texts, and behind them zeros up to a multiple of 8 bytes. */
+  paddedText(): Buffer {
+    if (this.textLength + 8 > this.text.length) this.growText(this.textLength + 8);
+    return this.text.fill(0, this.textLength, this.textLength + 8);
+  }
+
+  private growText(needed: number): void {
+    const grown = Buffer.allocUnsafeSlow(Math.max(this.text.length * 2, needed));
+    this.text.copy(grown, 0, 0, this.textLength);
+    this.text = grown;
+  }
+
   isValid(row: number): boolean {
     return (this.valid[row >> 3]! & (1 << (row & 7))) !== 0;
   }
@@ -130,7 +163,7 @@ export class ColumnBuffer {
     return (this.valid[full]! & rest) === rest || rest === 0;
   }
 
-  /** Rows from `from` up to `to` become null, their bytes zero. */
+  /** Rows from `from` up to `to` become null, their bytes zero. Texts are cut by who knows where they begin. */
   clear(from: number, to: number): void {
     this.bytes.fill(0, from * this.width, to * this.width);
     for (let row = from; row < to && (row & 7) !== 0; row++) this.valid[row >> 3]! &= ~(1 << (row & 7));
@@ -144,12 +177,12 @@ export class ColumnBuffer {
 export class TableBuffer {
   readonly name: string;
   readonly columns: ColumnBuffer[] = [];
+  /** Those of `columns` that hold texts or bytes. */
+  readonly texts: ColumnBuffer[] = [];
   readonly byName = new Map<string, ColumnBuffer>();
   /** Rows begun so far; the row being filled is `rows - 1`. */
   rows = 0;
   capacity = ROWS_AT_START;
-  arena: Uint8Array = new Uint8Array(ARENA_AT_START);
-  arenaLength = 0;
 
   constructor(name: string) {
     this.name = name;
@@ -158,6 +191,7 @@ export class TableBuffer {
   addColumn(name: string, kind: Kind): ColumnBuffer {
     const column = new ColumnBuffer(name, kind, this.capacity);
     this.columns.push(column);
+    if (column.width === 0) this.texts.push(column);
     this.byName.set(name, column);
     return column;
   }
@@ -171,56 +205,34 @@ export class TableBuffer {
     return this.rows++;
   }
 
-  /** Copies `source[start, end)` into a text or bytes cell. */
-  setBytes(column: ColumnBuffer, row: number, source: Uint8Array, start: number, end: number): void {
-    const length = end - start;
-    const cell = row * 4;
-    column.u32[cell] = length;
-    if (length <= INLINE_BYTES) {
-      const at = row * 16 + 4;
-      const bytes = column.bytes;
-      for (let i = 0; i < length; i++) bytes[at + i] = source[start + i]!;
-    } else {
-      const offset = this.arenaLength;
-      if (offset + length > this.arena.length) this.growArena(offset + length);
-      const arena = this.arena;
-      if (length < 64) {
-        for (let i = 0; i < length; i++) arena[offset + i] = source[start + i]!;
-      } else {
-        arena.set(source.subarray(start, end), offset);
-      }
-      this.arenaLength = offset + length;
-      const at = row * 16 + 4;
-      const bytes = column.bytes;
-      bytes[at] = source[start]!;
-      bytes[at + 1] = source[start + 1]!;
-      bytes[at + 2] = source[start + 2]!;
-      bytes[at + 3] = source[start + 3]!;
-      column.u32[cell + 2] = offset >>> 0;
-      column.u32[cell + 3] = Math.floor(offset / TWO_32);
-    }
-    column.valid[row >> 3]! |= 1 << (row & 7);
+  /** Every row is written: none is left. */
+  clear(): void {
+    for (const column of this.columns) column.clear(0, this.rows);
+    for (const column of this.texts) column.textLength = 0;
+    this.rows = 0;
   }
 
-  private growArena(needed: number): void {
-    let size = this.arena.length * 2;
-    while (size < needed) size *= 2;
-    const arena = new Uint8Array(size);
-    arena.set(this.arena.subarray(0, this.arenaLength));
-    this.arena = arena;
+  /** Notes in `marks`, from `at` on, what `takeBack` needs; returns the place behind it. */
+  mark(marks: number[], at: number): number {
+    marks[at++] = this.rows;
+    const { texts } = this;
+    for (let i = 0; i < texts.length; i++) marks[at++] = texts[i]!.textLength;
+    return at;
   }
 
-  /** Takes back every row from `rows` on, as if it had never begun. */
-  truncate(rows: number, arenaLength: number): void {
+  /** Takes back every row begun since `mark`, as if it had never been; returns the place behind its marks. */
+  takeBack(marks: readonly number[], at: number): number {
+    const rows = marks[at++]!;
     for (const column of this.columns) column.clear(rows, this.rows);
+    for (const column of this.texts) column.textLength = marks[at++]!;
     this.rows = rows;
-    this.arenaLength = arenaLength;
+    return at;
   }
 
   /** Bytes this buffer holds for its rows; what bounds a block. */
   byteLength(): number {
-    let width = 0;
-    for (const column of this.columns) width += column.width;
-    return this.rows * width + this.arenaLength;
+    let bytes = 0;
+    for (const { width, textLength } of this.columns) bytes += this.rows * width + textLength;
+    return bytes;
   }
 }

@@ -1,11 +1,9 @@
 /** Writes a coerced value into its cell. */
 
 import type { CoercedValue } from "../schema/coerce.ts";
-import type { Slot, TableState } from "./table-state.ts";
+import type { Slot } from "./table-state.ts";
 
-const encoder = new TextEncoder();
-
-export function putCell(state: TableState, slot: Slot, row: number, value: CoercedValue): void {
+export function putCell(slot: Slot, row: number, value: CoercedValue): void {
   const { cells } = slot;
   switch (cells.kind) {
     case "bool":
@@ -23,12 +21,14 @@ export function putCell(state: TableState, slot: Slot, row: number, value: Coerc
       if (typeof value === "bigint") cells.setBigInt(row, value);
       else cells.setInt(row, value as number);
       return;
-    case "bytes":
-      state.buffer.setBytes(cells, row, value as Uint8Array, 0, (value as Uint8Array).length);
+    case "bytes": {
+      const bytes = value as Uint8Array;
+      cells.setBytes(row, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length);
       return;
+    }
     case "text": {
-      const bytes = encoder.encode(value as string);
-      state.buffer.setBytes(cells, row, bytes, 0, bytes.length);
+      const bytes = Buffer.from(value as string);
+      cells.setBytes(row, bytes, 0, bytes.length);
     }
   }
 }

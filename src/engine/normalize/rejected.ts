@@ -65,7 +65,7 @@ export class RejectedRows {
     const cells = { load_id: this.loadId, table_name: table, path, reason, row };
     for (const [name, value] of Object.entries(cells)) {
       const slot = state.slot(this.table, name)!;
-      if (value !== null) putCell(state, slot, at, value);
+      if (value !== null) putCell(slot, at, value);
     }
   }
 }

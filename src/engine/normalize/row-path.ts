@@ -159,7 +159,7 @@ export class RowPath {
     const state = this.tables.state(tableName);
     const at = state.buffer.beginRow();
     state.rowsTotal++;
-    for (const { name, value } of cells) putCell(state, state.slot(current, name)!, at, value);
+    for (const { name, value } of cells) putCell(state.slot(current, name)!, at, value);
     if (this.numbersDocuments) {
       const { buffer } = state;
       const numbers = buffer.byName.get(DOCUMENT) ?? buffer.addColumn(DOCUMENT, "int64");

@@ -54,27 +54,27 @@ export class Scanner {
   private readonly rowPath: RowPath;
   private readonly rootTable: string;
   private readonly hasher = new NestedIdHasher(1);
-  private readonly idBytes = new Uint8Array(ROW_ID_LENGTH * DEPTH_MAX);
+  private readonly idBytes = Buffer.alloc(ROW_ID_LENGTH * DEPTH_MAX);
   private shape: ObjectShape;
   private learner: ShapeLearner;
   private rowIdSlot: Slot | undefined;
   private loadIdSlot: Slot | undefined;
-  private readonly loadId: Uint8Array;
+  private readonly loadId: Buffer;
   private touched: TableState[] = [];
   private readonly marks: number[] = [];
   private instance = 0;
-  private bytes: Uint8Array & {
+  private bytes: Buffer & {
     latin1Slice(from: number, to: number): string;
     utf8Slice(from: number, to: number): string;
   };
-  private scratch = new Uint8Array(4096);
+  private scratch = Buffer.alloc(4096);
   private eligible: boolean;
 
   constructor(tables: NormalizeTables, rowPath: RowPath, rootTable: string) {
     this.tables = tables;
     this.rowPath = rowPath;
     this.rootTable = rootTable;
-    this.loadId = new TextEncoder().encode(tables.loadId);
+    this.loadId = Buffer.from(tables.loadId);
     this.bytes = Buffer.alloc(0) as never;
     this.shape = this.rootShape();
     this.learner = this.newLearner();
@@ -182,18 +182,18 @@ export class Scanner {
 
   private mark(): void {
     const { touched, marks } = this;
-    for (let i = 0; i < touched.length; i++) {
-      marks[i * 2] = touched[i]!.buffer.rows;
-      marks[i * 2 + 1] = touched[i]!.buffer.arenaLength;
-    }
+    let at = 0;
+    for (let i = 0; i < touched.length; i++) at = touched[i]!.buffer.mark(marks, at);
   }
 
   private takeBack(): void {
     const { touched, marks } = this;
+    let at = 0;
     for (let i = 0; i < touched.length; i++) {
       const state = touched[i]!;
-      state.rowsTotal -= state.buffer.rows - marks[i * 2]!;
-      state.buffer.truncate(marks[i * 2]!, marks[i * 2 + 1]!);
+      const before = state.buffer.rows;
+      at = state.buffer.takeBack(marks, at);
+      state.rowsTotal -= before - state.buffer.rows;
     }
   }
 
@@ -204,8 +204,8 @@ export class Scanner {
     state.rowsTotal++;
     const ids = this.idBytes;
     writeRandomRowId(ids, 0);
-    state.buffer.setBytes(this.rowIdSlot!.cells, row, ids, 0, ROW_ID_LENGTH);
-    state.buffer.setBytes(this.loadIdSlot!.cells, row, this.loadId, 0, this.loadId.length);
+    this.rowIdSlot!.cells.setBytes(row, ids, 0, ROW_ID_LENGTH);
+    this.loadIdSlot!.cells.setBytes(row, this.loadId, 0, this.loadId.length);
     let after = this.object(this.shape, row, at, 0);
     if (after === BAIL) return BAIL;
     const bytes = this.bytes;
@@ -303,10 +303,10 @@ export class Scanner {
       this.hasher.add(ids, parent, parent + ROW_ID_LENGTH, list.idMiddle, index);
       const id = this.hasher.run();
       for (let i = 0; i < ROW_ID_LENGTH; i++) ids[own + i] = id[i]!;
-      if (list.rootId !== undefined) buffer.setBytes(list.rootId.cells, row, ids, 0, ROW_ID_LENGTH);
-      buffer.setBytes(list.parentId.cells, row, ids, parent, parent + ROW_ID_LENGTH);
+      if (list.rootId !== undefined) list.rootId.cells.setBytes(row, ids, 0, ROW_ID_LENGTH);
+      list.parentId.cells.setBytes(row, ids, parent, parent + ROW_ID_LENGTH);
       list.index.cells.setInt(row, index);
-      buffer.setBytes(list.rowId.cells, row, ids, own, own + ROW_ID_LENGTH);
+      list.rowId.cells.setBytes(row, ids, own, own + ROW_ID_LENGTH);
       const first = bytes[at]!;
       if (first === OPEN_OBJECT) at = this.object(list.item, row, at, depth + 1);
       else if (first === OPEN_LIST) return BAIL;
@@ -438,7 +438,7 @@ export class Scanner {
     const bytes = this.bytes;
     switch (slot.type) {
       case "text":
-        table.buffer.setBytes(slot.cells, row, bytes, start, end);
+        slot.cells.setBytes(row, bytes, start, end);
         return true;
       case "timestamp": {
         const micros = scanTimestamp(bytes, start, end);
@@ -481,7 +481,7 @@ export class Scanner {
       }
       case "decimal":
         if (!isPlainDecimal(bytes, start, end)) return this.coerced(table, slot, row, start, end);
-        table.buffer.setBytes(slot.cells, row, bytes, start, end);
+        slot.cells.setBytes(row, bytes, start, end);
         return true;
       default:
         return this.coerced(table, slot, row, start, end);
@@ -493,13 +493,13 @@ export class Scanner {
     return this.coercedText(table, slot, row, this.bytes.utf8Slice(start, end));
   }
 
-  private coercedText(table: TableState, slot: Slot, row: number, text: string): boolean {
+  private coercedText(_table: TableState, slot: Slot, row: number, text: string): boolean {
     // bytes that are no UTF-8, or a half of a surrogate pair: the row path says what is wrong
     if (text.includes("\ufffd") || !text.isWellFormed()) return false;
     const value = decodeTyped(text);
     const cell = coerce(slot.type, inferType(value), value);
     if (cell === undefined) return false;
-    putCell(table, slot, row, cell);
+    putCell(slot, row, cell);
     return true;
   }
 
@@ -568,7 +568,7 @@ export class Scanner {
   }
 
   /** A text with escapes: `at` is at the first backslash. */
-  private escaped(table: TableState, slot: Slot, row: number, start: number, at: number): number {
+  private escaped(_table: TableState, slot: Slot, row: number, start: number, at: number): number {
     const bytes = this.bytes;
     let end = at;
     let byte = bytes[end]!;
@@ -580,7 +580,7 @@ export class Scanner {
       if (byte === undefined) return BAIL;
     }
     // an escape is never shorter than what it stands for
-    if (this.scratch.length < end - start) this.scratch = new Uint8Array((end - start) * 2);
+    if (this.scratch.length < end - start) this.scratch = Buffer.alloc((end - start) * 2);
     const out = this.scratch;
     let length = 0;
     for (let i = start; i < end; ) {
@@ -633,7 +633,7 @@ export class Scanner {
           return BAIL;
       }
     }
-    table.buffer.setBytes(slot.cells, row, out, 0, length);
+    slot.cells.setBytes(row, out, 0, length);
     return end + 1;
   }
 }

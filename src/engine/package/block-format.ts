@@ -3,18 +3,17 @@
  * writing nor loading looks at single values. All numbers are little-endian; every part starts at a multiple
  * of 8 bytes, from the start of the file and from the start of its payload.
  *
- *     file    = "LWB1" u32(0) block* end
+ *     file    = "LWB1" u32(1) block* end
  *     block   = u32(header bytes) u32(crc32 of header and payload) header payload
  *     header  = JSON, padded with spaces to a multiple of 8:
  *               {"rows": 3, "bytes": 104,                        payload bytes
  *                "columns": [{"name": "id", "kind": "int64",
- *                             "data": 0,                         offset of rows × width cell bytes
- *                             "valid": null}, …],                offset of the bitmap; null: no row is null
- *                "arena": [64, 40]}                              offset and length
- *     payload = per column its cells, then its bitmap (bit r = 1: row r has a value); last the arena
+ *                             "data": [0, 24],                   offset and bytes of its values
+ *                             "valid": null}, …]}                offset of the bitmap; null: no row is null
+ *     payload = per column its values, then its bitmap (bit r = 1: row r has a value)
  *     end     = u32(0) u32(number of blocks)
  *
- * Cells and arena are described in ../normalize/column-buffer.ts. A column that is null in every row of a
+ * Values are described in ../normalize/column-buffer.ts. A column that is null in every row of a
  * block is left out of that block; columns come and go between blocks. A file without its end mark was cut.
  * `dumpBlocks` shows a file's rows.
  */
@@ -22,11 +21,12 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import { EngineError } from "../errors.ts";
-import { INLINE_BYTES, type Kind, type TableBuffer, WIDTH } from "../normalize/column-buffer.ts";
+import { type Kind, type TableBuffer, WIDTH } from "../normalize/column-buffer.ts";
 
 export const BLOCK_FILE_EXTENSION = "lwb";
 
 const MAGIC = 0x3142574c; // "LWB1"
+const VERSION = 1;
 const PREFIX_BYTES = 8;
 /** A header names the columns of a table; one that is longer than this is not a header. */
 const HEADER_BYTES_MAX = 16 << 20;
@@ -36,7 +36,7 @@ const HEADER_BYTES_GUESS = 4096;
 export interface BlockColumn {
   readonly name: string;
   readonly kind: Kind;
-  /** rows × width bytes, 8-byte aligned in `memory`. */
+  /** 8-byte aligned in `memory`. Cells of rows × width bytes; or texts, each behind its length, of rows that have one. */
   readonly data: Uint8Array;
   /** Null: no row of this column is null. */
   readonly valid: Uint8Array | null;
@@ -51,7 +51,6 @@ export interface Block {
   /** Bytes of the payload. */
   readonly bytes: number;
   readonly columns: readonly BlockColumn[];
-  readonly arena: Uint8Array;
   /** What all the views look at. */
   readonly memory: ArrayBuffer;
 }
@@ -59,8 +58,7 @@ export interface Block {
 interface Header {
   rows: number;
   bytes: number;
-  columns: { name: string; kind: Kind; data: number; valid: number | null }[];
-  arena: [offset: number, length: number];
+  columns: { name: string; kind: Kind; data: [offset: number, bytes: number]; valid: number | null }[];
 }
 
 const align = (bytes: number): number => (bytes + 7) & ~7;
@@ -92,9 +90,10 @@ export function encodeBlock(buffer: TableBuffer): Uint8Array[] {
   for (const column of buffer.columns) {
     const fill = fillOf(column.valid, rows);
     if (fill === "none") continue;
-    const data = at;
-    const dataBytes = align(rows * column.width);
-    parts.push(column.bytes.subarray(0, dataBytes));
+    const data: [number, number] = [at, column.width === 0 ? column.textLength : rows * column.width];
+    const values = column.width === 0 ? column.paddedText() : column.bytes;
+    const dataBytes = align(data[1]);
+    parts.push(values.subarray(0, dataBytes));
     at += dataBytes;
     let valid: number | null = null;
     if (fill === "some") {
@@ -105,14 +104,7 @@ export function encodeBlock(buffer: TableBuffer): Uint8Array[] {
     }
     columns.push({ name: column.name, kind: column.kind, data, valid });
   }
-  const arena: Header["arena"] = [at, buffer.arenaLength];
-  const arenaBytes = align(buffer.arenaLength);
-  if (arenaBytes > 0) {
-    buffer.arena.fill(0, buffer.arenaLength, arenaBytes);
-    parts.push(buffer.arena.subarray(0, arenaBytes));
-    at += arenaBytes;
-  }
-  const json = encoder.encode(JSON.stringify({ rows, bytes: at, columns, arena } satisfies Header));
+  const json = encoder.encode(JSON.stringify({ rows, bytes: at, columns } satisfies Header));
   const head = new Uint8Array(PREFIX_BYTES + align(json.length)).fill(0x20, PREFIX_BYTES);
   head.set(json, PREFIX_BYTES);
   let crc = crc32(head.subarray(PREFIX_BYTES));
@@ -156,7 +148,7 @@ export class BlockFileWriter {
   static async create(path: string): Promise<BlockFileWriter> {
     const file = await open(path, "wx");
     try {
-      await writeAll(file, mark(MAGIC, 0));
+      await writeAll(file, mark(MAGIC, VERSION));
     } catch (error) {
       await file.close();
       throw error;
@@ -180,7 +172,7 @@ export class BlockFileWriter {
     this.rows += buffer.rows;
     this.blocks++;
     this.bytes += length;
-    buffer.truncate(0, 0);
+    buffer.clear();
     this.pending = writeAll(this.file, this.memory.subarray(0, length));
     // Reported by settle(); without this Node would end the process if nobody calls it in time.
     this.pending.catch(() => {});
@@ -229,7 +221,7 @@ export async function* readBlocks(path: string): AsyncGenerator<Block, void, und
     const head = await readAt(file, path, 0, PREFIX_BYTES, size);
     const start = new DataView(head.buffer);
     if (start.getUint32(0, true) !== MAGIC) throw corrupt(path, 0, "it does not start with LWB1");
-    if (start.getUint32(4, true) !== 0) throw corrupt(path, 4, "it has an unknown format version");
+    if (start.getUint32(4, true) !== VERSION) throw corrupt(path, 4, "it has an unknown format version");
     let memory = new ArrayBuffer(0);
     let offset = PREFIX_BYTES;
     for (let blocks = 0; ; blocks++) {
@@ -275,10 +267,10 @@ function blockOf(header: Header, memory: ArrayBuffer, file: string, offset: numb
   const columns = header.columns.map(({ name, kind, data, valid }) => ({
     name,
     kind,
-    data: new Uint8Array(memory, data, rows * WIDTH[kind]),
+    data: new Uint8Array(memory, ...data),
     valid: valid === null ? null : new Uint8Array(memory, valid, (rows + 7) >> 3),
   }));
-  return { file, offset, rows, bytes, columns, arena: new Uint8Array(memory, ...header.arena), memory };
+  return { file, offset, rows, bytes, columns, memory };
 }
 
 /** Only a header whose every offset lies inside the payload is returned: loading trusts it with raw memory. */
@@ -294,17 +286,18 @@ function parseHeader(bytes: Uint8Array, path: string, offset: number): Header {
   const { rows, bytes: payload } = value;
   const inside = (at: unknown, length: number): at is number =>
     isCount(at) && at % 8 === 0 && at + length <= payload;
-  if (!Array.isArray(value.columns) || !Array.isArray(value.arena) || payload % 8 !== 0) throw wrong();
+  if (!Array.isArray(value.columns) || payload % 8 !== 0) throw wrong();
   const columns = value.columns.map((column: unknown) => {
     if (!isRecord(column) || typeof column.name !== "string" || !isKind(column.kind)) throw wrong();
     const { name, kind, data, valid } = column;
-    if (!inside(data, rows * WIDTH[kind])) throw wrong();
+    if (!Array.isArray(data)) throw wrong();
+    const [at, length]: unknown[] = data;
+    if (!isCount(length) || !inside(at, length)) throw wrong();
+    if (WIDTH[kind] > 0 && length !== rows * WIDTH[kind]) throw wrong();
     if (valid !== null && !inside(valid, (rows + 7) >> 3)) throw wrong();
-    return { name, kind, data, valid };
+    return { name, kind, data: [at, length] as [number, number], valid };
   });
-  const [arenaAt, arenaLength]: unknown[] = value.arena;
-  if (!isCount(arenaLength) || !inside(arenaAt, arenaLength)) throw wrong();
-  return { rows, bytes: payload, columns, arena: [arenaAt, arenaLength] };
+  return { rows, bytes: payload, columns };
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
@@ -342,12 +335,12 @@ function corrupt(file: string, offset: number, why: string, cause?: unknown): En
   });
 }
 
-/** A cell that points outside its block's arena: refused before anything follows the offset. */
+/** A text that is longer than what is left of its column: refused before anything is read. */
 export function corruptCell(block: Block, column: string, row: number): EngineError {
   const { file, offset } = block;
   return new EngineError(
     "PACKAGE_CORRUPT",
-    `Job file ${file} cannot be read: row ${row} of column ${column} in the block at byte ${offset} points outside its arena.`,
+    `Job file ${file} cannot be read: row ${row} of column ${column} in the block at byte ${offset} is longer than its column.`,
     { details: { file, offset, column, row } },
   );
 }
@@ -356,14 +349,29 @@ export function corruptCell(block: Block, column: string, row: number): EngineEr
 export const isValidAt = (valid: Uint8Array | null, row: number): boolean =>
   valid === null || (valid[row >> 3]! & (1 << (row & 7))) !== 0;
 
-/** A text or bytes cell's bytes, still in the block's memory. */
-export function cellBytes(block: Block, column: BlockColumn, row: number): Uint8Array {
-  const view = new DataView(column.data.buffer, column.data.byteOffset + row * 16, 16);
-  const length = view.getUint32(0, true);
-  if (length <= INLINE_BYTES) return column.data.subarray(row * 16 + 4, row * 16 + 4 + length);
-  const offset = Number(view.getBigUint64(8, true));
-  if (offset + length > block.arena.length) throw corruptCell(block, column.name, row);
-  return block.arena.subarray(offset, offset + length);
+/** Where each row's text begins in its column, behind the length; of rows that have one. */
+function textStarts(block: Block, column: BlockColumn): Uint32Array {
+  const starts = new Uint32Array(block.rows);
+  const view = new DataView(column.data.buffer, column.data.byteOffset, column.data.byteLength);
+  let at = 0;
+  for (let row = 0; row < block.rows; row++) {
+    if (!isValidAt(column.valid, row)) continue;
+    const from = at + 4;
+    if (from > column.data.length) throw corruptCell(block, column.name, row);
+    starts[row] = from;
+    at = from + view.getUint32(at, true);
+    if (at > column.data.length) throw corruptCell(block, column.name, row);
+  }
+  return starts;
+}
+
+function textReader(block: Block, column: BlockColumn): (row: number) => Uint8Array {
+  const starts = textStarts(block, column);
+  const view = new DataView(column.data.buffer, column.data.byteOffset, column.data.byteLength);
+  return (row) => {
+    const from = starts[row]!;
+    return column.data.subarray(from, from + view.getUint32(from - 4, true));
+  };
 }
 
 /**
@@ -401,10 +409,14 @@ export function cellReader(block: Block, column: BlockColumn): (row: number) => 
       return (row) => timeText(view.getBigInt64(row * 8, true));
     case "date":
       return (row) => new Date(view.getInt32(row * 4, true) * 86_400_000).toISOString().replace(/T.*/, "");
-    case "bytes":
-      return (row) => cellBytes(block, column, row).slice();
-    case "text":
-      return (row) => decoder.decode(cellBytes(block, column, row));
+    case "bytes": {
+      const read = textReader(block, column);
+      return (row) => read(row).slice();
+    }
+    case "text": {
+      const read = textReader(block, column);
+      return (row) => decoder.decode(read(row));
+    }
   }
 }
 

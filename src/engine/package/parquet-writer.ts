@@ -16,7 +16,7 @@
 
 import { type FileHandle, open } from "node:fs/promises";
 import { crc32 } from "node:zlib";
-import { type ColumnBuffer, INLINE_BYTES, type Kind, type TableBuffer } from "../normalize/column-buffer.ts";
+import type { ColumnBuffer, Kind, TableBuffer } from "../normalize/column-buffer.ts";
 import { ThriftWriter } from "./thrift-writer.ts";
 
 const MAGIC = Buffer.from("PAR1");
@@ -122,7 +122,7 @@ export class ParquetFileWriter {
       chunks.push({ offset: this.bytes + start, bytes: at - start });
     }
     this.groups.push({ rows, bytes: at, chunks });
-    buffer.truncate(0, 0);
+    buffer.clear();
     this.rows += rows;
     this.write(this.memory.subarray(0, at));
   }
@@ -221,8 +221,7 @@ const HEADER_BYTES_MAX = 64;
 
 function encodedBytesMax(buffer: TableBuffer): number {
   const levels = 4 + 5 + ((buffer.rows + 7) >> 3);
-  // a text in its cell has up to 12 bytes and becomes up to 16
-  return buffer.columns.length * (HEADER_BYTES_MAX + levels + buffer.rows * 16) + buffer.arenaLength;
+  return buffer.columns.length * (HEADER_BYTES_MAX + levels) + buffer.byteLength();
 }
 
 function encodePage(out: Buffer, start: number, buffer: TableBuffer, column: ColumnBuffer): number {
@@ -272,7 +271,8 @@ function encodeValues(out: Buffer, at: number, buffer: TableBuffer, column: Colu
       return encodeBools(out, at, column, buffer.rows);
     case "text":
     case "bytes":
-      return encodeTexts(out, at, buffer, column);
+      out.set(column.text.subarray(0, column.textLength), at);
+      return at + column.textLength;
     default:
       return encodeFixed(out, at, column, buffer.rows);
   }
@@ -303,36 +303,6 @@ function encodeFixed(out: Buffer, start: number, column: ColumnBuffer, rows: num
     const from = row * width;
     for (let i = 0; i < width; i++) out[at + i] = bytes[from + i]!;
     at += width;
-  }
-  return at;
-}
-
-/** Shorter texts are copied byte by byte: a view of the memory would cost more than the copy. */
-const VIEW_BYTES_MIN = 64;
-
-function encodeTexts(out: Buffer, start: number, buffer: TableBuffer, column: ColumnBuffer): number {
-  const { rows, arena } = buffer;
-  const { u32, bytes } = column;
-  const all = column.allValid(rows);
-  let at = start;
-  for (let row = 0; row < rows; row++) {
-    if (!all && !column.isValid(row)) continue;
-    const cell = row * 4;
-    const length = u32[cell]!;
-    out[at] = length & 0xff;
-    out[at + 1] = (length >>> 8) & 0xff;
-    out[at + 2] = (length >>> 16) & 0xff;
-    out[at + 3] = length >>> 24;
-    at += 4;
-    if (length <= INLINE_BYTES) {
-      const from = row * 16 + 4;
-      for (let i = 0; i < length; i++) out[at + i] = bytes[from + i]!;
-    } else {
-      const from = u32[cell + 2]! + u32[cell + 3]! * 4294967296;
-      if (length < VIEW_BYTES_MIN) for (let i = 0; i < length; i++) out[at + i] = arena[from + i]!;
-      else out.set(arena.subarray(from, from + length), at);
-    }
-    at += length;
   }
   return at;
 }

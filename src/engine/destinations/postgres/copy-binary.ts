@@ -10,7 +10,7 @@
  */
 
 import { EngineError } from "../../errors.ts";
-import { INLINE_BYTES, type Kind } from "../../normalize/column-buffer.ts";
+import { type Kind, WIDTH } from "../../normalize/column-buffer.ts";
 import { type Block, type BlockColumn, corruptCell } from "../../package/block-format.ts";
 import type { LoadColumn } from "../../sql/statement.ts";
 import { removeEscapedNuls, removeNuls } from "./nul.ts";
@@ -35,7 +35,7 @@ type Codec =
   | "jsonb"
   | "numeric";
 
-/** Bytes of a value, or of the longest that is kept in its cell. */
+/** Bytes of a value; of one without a fixed length, those it always has. */
 const VALUE_BYTES: Readonly<Record<Codec, number>> = {
   bool: 1,
   int2: 2,
@@ -45,10 +45,10 @@ const VALUE_BYTES: Readonly<Record<Codec, number>> = {
   timestamp: 8,
   date: 4,
   time: 8,
-  raw: INLINE_BYTES,
-  json: INLINE_BYTES,
-  jsonb: INLINE_BYTES + 1,
-  numeric: numericBytesMax(INLINE_BYTES),
+  raw: 0,
+  json: 0,
+  jsonb: 1,
+  numeric: 0,
 };
 
 /** How cells of that kind are written for that type; undefined: only as text, which the server parses. */
@@ -100,6 +100,9 @@ class Cells {
   block: BlockColumn | undefined;
   u32: Uint32Array = new Uint32Array(0);
   i32: Int32Array = new Int32Array(0);
+  /** Where the next text stands, behind its length, and how long it is. */
+  textAt = 0;
+  textLength = 0;
 
   constructor(column: LoadColumn, codec: Codec) {
     this.column = column;
@@ -116,18 +119,30 @@ class Cells {
       );
     }
     this.block = found;
-    if (found === undefined || found.kind === "bool") return;
+    this.textAt = 0;
+    this.textLength = 0;
+    if (found === undefined || WIDTH[found.kind] < 4) return;
     const { buffer, byteOffset, byteLength } = found.data;
     this.u32 = new Uint32Array(buffer, byteOffset, byteLength >> 2);
     this.i32 = new Int32Array(buffer, byteOffset, byteLength >> 2);
   }
 }
 
+/** Goes to the next text of the column. */
+function nextText(block: Block, cells: Cells, { data }: BlockColumn, row: number): void {
+  const at = cells.textAt + cells.textLength;
+  if (at + 4 > data.length) throw corruptCell(block, cells.column.name, row);
+  const length = (data[at]! | (data[at + 1]! << 8) | (data[at + 2]! << 16) | (data[at + 3]! << 24)) >>> 0;
+  if (at + 4 + length > data.length) throw corruptCell(block, cells.column.name, row);
+  cells.textAt = at + 4;
+  cells.textLength = length;
+}
+
 export class BinaryEncoder {
   rows = 0;
   private readonly cells: readonly Cells[];
   private readonly removesNuls: boolean;
-  /** Bytes of a row whose values are all as long as can be without a look at them. */
+  /** Bytes of a row without its texts. */
   private readonly rowBytes: number;
   private memory = Buffer.allocUnsafeSlow(PIECE_BYTES + SPARE_BYTES);
   private view = new DataView(this.memory.buffer);
@@ -266,14 +281,10 @@ export class BinaryEncoder {
   }
 
   private text(block: Block, cells: Cells, column: BlockColumn, row: number): void {
-    const length = cells.u32[row * 4]!;
-    let source = column.data;
-    let from = row * 16 + 4;
-    if (length > INLINE_BYTES) {
-      source = block.arena;
-      from = arenaOffset(block, cells, row, length);
-      this.reserve(length + this.rowBytes);
-    }
+    nextText(block, cells, column, row);
+    const { textAt: from, textLength: length } = cells;
+    const source = column.data;
+    this.reserve(length + this.rowBytes);
     const lengthAt = this.at;
     this.at += 4;
     if (cells.codec === "jsonb") this.memory[this.at++] = 1;
@@ -295,14 +306,10 @@ export class BinaryEncoder {
   }
 
   private numeric(block: Block, cells: Cells, column: BlockColumn, row: number): void {
-    const length = cells.u32[row * 4]!;
-    let source = column.data;
-    let from = row * 16 + 4;
-    if (length > INLINE_BYTES) {
-      source = block.arena;
-      from = arenaOffset(block, cells, row, length);
-      this.reserve(numericBytesMax(length) + this.rowBytes);
-    }
+    nextText(block, cells, column, row);
+    const { textAt: from, textLength: length } = cells;
+    const source = column.data;
+    this.reserve(numericBytesMax(length) + this.rowBytes);
     let written = writeNumeric(this.view, this.at + 4, source, from, from + length);
     if (written < 0) written = this.oddNumeric(cells.column, source.subarray(from, from + length));
     this.view.setInt32(this.at, written);
@@ -322,12 +329,6 @@ export class BinaryEncoder {
     if (written < 0) throw refused(column);
     return written;
   }
-}
-
-function arenaOffset(block: Block, cells: Cells, row: number, length: number): number {
-  const offset = cells.u32[row * 4 + 2]! + cells.u32[row * 4 + 3]! * TWO_32;
-  if (offset + length > block.arena.length) throw corruptCell(block, cells.column.name, row);
-  return offset;
 }
 
 function refused({ name, sqlType }: LoadColumn): EngineError {
