@@ -1,7 +1,8 @@
 /**
  * SHAKE-128 for very many very short inputs: the ids of nested rows. OpenSSL spends most of a microsecond per
- * digest on set-up, and a million documents need millions of ids, so the permutation runs as WebAssembly on
- * 64-bit lanes, over a batch laid out in linear memory, without creating a string per id.
+ * digest on set-up, and a million documents need millions of ids, so the permutation runs as WebAssembly over a
+ * batch laid out in linear memory, without creating a string per id. Two inputs go through it side by side, one in
+ * each half of the 128-bit registers.
  *
  * The module's bytes are assembled here from the definition of Keccak-f[1600] (FIPS 202, section 3).
  */
@@ -58,8 +59,10 @@ export class NestedIdHasher {
 
   constructor(capacity = 1024) {
     this.capacity = capacity;
-    this.#idsAt = SLOTS_AT + capacity * RATE_BYTES;
-    const pages = Math.ceil((this.#idsAt + capacity * ROW_ID_LENGTH) / PAGE_BYTES);
+    // the last of an odd number of inputs goes with an empty one
+    const even = capacity + (capacity & 1);
+    this.#idsAt = SLOTS_AT + even * RATE_BYTES;
+    const pages = Math.ceil((this.#idsAt + even * ROW_ID_LENGTH) / PAGE_BYTES);
     const instance = new WebAssembly.Instance(new WebAssembly.Module(assembleModule(pages)));
     const { memory, hash } = instance.exports;
     this.#hash = hash;
@@ -123,6 +126,14 @@ export class NestedIdHasher {
     const { written } = encoder.encodeInto(input, this.#memory.subarray(slot, slot + RATE_BYTES));
     this.#memory[slot + written] = 0x1f;
     return position;
+  }
+
+  /** Takes back the inputs from the n-th on, as if they had never been added. */
+  truncate(count: number): void {
+    if (count >= this.#count) return;
+    this.#memory.fill(0, SLOTS_AT + count * RATE_BYTES, SLOTS_AT + this.#count * RATE_BYTES);
+    this.#count = count;
+    this.#long = this.#long.filter(({ at }) => at < count);
   }
 
   /** The first nine bytes of the n-th digest of the last run, written to `target`. */
@@ -224,7 +235,7 @@ function rotations(): number[] {
 
 // WebAssembly opcodes, by their names in the specification
 const I32 = 0x7f;
-const I64 = 0x7e;
+const V128 = 0x7b;
 const EMPTY_BLOCK = 0x40;
 const OP = {
   block: 0x02,
@@ -234,13 +245,12 @@ const OP = {
   br_if: 0x0d,
   local_get: 0x20,
   local_set: 0x21,
-  i64_load: 0x29,
   i32_load8_u: 0x2d,
   i64_store: 0x37,
   i32_store8: 0x3a,
   i32_const: 0x41,
   i64_const: 0x42,
-  i32_eqz: 0x45,
+  i32_lt_s: 0x48,
   i32_lt_u: 0x49,
   i32_add: 0x6a,
   i32_sub: 0x6b,
@@ -248,9 +258,20 @@ const OP = {
   i32_or: 0x72,
   i32_shl: 0x74,
   i32_shr_u: 0x76,
-  i64_and: 0x83,
-  i64_xor: 0x85,
-  i64_rotl: 0x89,
+} as const;
+
+/** Those behind the prefix of the 128-bit ones. */
+const SIMD = 0xfd;
+const SIMD_OP = {
+  v128_load64_splat: 0x0a,
+  v128_andnot: 0x4f,
+  v128_or: 0x50,
+  v128_xor: 0x51,
+  v128_load64_lane: 0x57,
+  i64x2_splat: 0x12,
+  i64x2_extract_lane: 0x1d,
+  i64x2_shl: 0xcb,
+  i64x2_shr_u: 0xcd,
 } as const;
 
 function unsigned(value: number): number[] {
@@ -299,43 +320,64 @@ function assembleModule(pages: number): Uint8Array<ArrayBuffer> {
   ]);
 }
 
-/** The function's locals and code: for each slot absorb, permute, squeeze 10 bytes as base64. */
+/** The function's locals and code: for each two slots absorb, permute, squeeze 10 bytes each as base64. */
 function hashBody(): number[] {
   const [count, slot, id, round, group] = [0, 1, 2, 3, 4];
   const lane = (i: number) => 5 + i;
   const moved = (i: number) => 30 + i;
   const column = (x: number) => 55 + x;
   const mix = (x: number) => 60 + x;
+  const turned = 65;
 
   const code: number[] = [];
   const op = (...bytes: number[]) => code.push(...bytes);
+  const simd = (code_: number, ...bytes: number[]) => op(SIMD, ...unsigned(code_), ...bytes);
   const get = (local: number) => op(OP.local_get, ...unsigned(local));
   const set = (local: number) => op(OP.local_set, ...unsigned(local));
   const i32 = (value: number) => op(OP.i32_const, ...signed(BigInt(value)));
   const i64 = (value: bigint) => op(OP.i64_const, ...signed(value));
   /** Loads and stores take an alignment hint (log2) and a constant offset. */
-  const memory = (code_: number, align: number, offset: number) => op(code_, align, ...unsigned(offset));
+  const at = (align: number, offset: number) => [align, ...unsigned(offset)];
+  const xor = () => simd(SIMD_OP.v128_xor);
+  /** Of the value on the stack, by 1 to 63 bits. */
+  const rotate = (bits: number) => {
+    set(turned);
+    get(turned);
+    i32(bits);
+    simd(SIMD_OP.i64x2_shl);
+    get(turned);
+    i32(64 - bits);
+    simd(SIMD_OP.i64x2_shr_u);
+    simd(SIMD_OP.v128_or);
+  };
 
   op(OP.block, EMPTY_BLOCK, OP.loop, EMPTY_BLOCK);
   get(count);
-  op(OP.i32_eqz, OP.br_if, 1);
+  i32(1);
+  op(OP.i32_lt_s, OP.br_if, 1);
 
-  // absorb: 21 lanes of the slot, the rest of the state is zero; the slot is cleared for the next batch
+  // absorb: 21 lanes of both slots, the rest of the state is zero; the slots are cleared for the next batch
   for (let i = 0; i < 21; i += 1) {
     get(slot);
-    memory(OP.i64_load, 3, i * 8);
+    get(slot);
+    simd(SIMD_OP.v128_load64_splat, ...at(3, i * 8));
+    simd(SIMD_OP.v128_load64_lane, ...at(3, RATE_BYTES + i * 8), 1);
     if (i === 20) {
       // the last bit of the padding
       i64(-(1n << 63n));
-      op(OP.i64_xor);
+      simd(SIMD_OP.i64x2_splat);
+      xor();
     }
     set(lane(i));
-    get(slot);
-    i64(0n);
-    memory(OP.i64_store, 3, i * 8);
+    for (const offset of [0, RATE_BYTES]) {
+      get(slot);
+      i64(0n);
+      op(OP.i64_store, ...at(3, offset + i * 8));
+    }
   }
   for (let i = 21; i < 25; i += 1) {
     i64(0n);
+    simd(SIMD_OP.i64x2_splat);
     set(lane(i));
   }
 
@@ -347,15 +389,15 @@ function hashBody(): number[] {
     get(lane(x));
     for (let y = 1; y < 5; y += 1) {
       get(lane(x + 5 * y));
-      op(OP.i64_xor);
+      xor();
     }
     set(column(x));
   }
   for (let x = 0; x < 5; x += 1) {
-    get(column((x + 4) % 5));
     get(column((x + 1) % 5));
-    i64(1n);
-    op(OP.i64_rotl, OP.i64_xor);
+    rotate(1);
+    get(column((x + 4) % 5));
+    xor();
     set(mix(x));
   }
   // rho and pi
@@ -364,12 +406,9 @@ function hashBody(): number[] {
     for (let x = 0; x < 5; x += 1) {
       get(lane(x + 5 * y));
       get(mix(x));
-      op(OP.i64_xor);
+      xor();
       const offset = offsets[x + 5 * y] as number;
-      if (offset !== 0) {
-        i64(BigInt(offset));
-        op(OP.i64_rotl);
-      }
+      if (offset !== 0) rotate(offset);
       set(moved(y + 5 * ((2 * x + 3 * y) % 5)));
     }
   }
@@ -377,15 +416,14 @@ function hashBody(): number[] {
   for (let y = 0; y < 5; y += 1) {
     for (let x = 0; x < 5; x += 1) {
       get(moved(x + 5 * y));
-      get(moved(((x + 1) % 5) + 5 * y));
-      i64(-1n);
-      op(OP.i64_xor);
       get(moved(((x + 2) % 5) + 5 * y));
-      op(OP.i64_and, OP.i64_xor);
+      get(moved(((x + 1) % 5) + 5 * y));
+      simd(SIMD_OP.v128_andnot);
+      xor();
       if (x === 0 && y === 0) {
         get(round);
-        memory(OP.i64_load, 3, CONSTANTS_AT);
-        op(OP.i64_xor);
+        simd(SIMD_OP.v128_load64_splat, ...at(3, CONSTANTS_AT));
+        xor();
       }
       set(lane(x + 5 * y));
     }
@@ -398,46 +436,50 @@ function hashBody(): number[] {
   i32(192);
   op(OP.i32_lt_u, OP.br_if, 0, OP.end);
 
-  // squeeze: the first ten bytes as base64
-  for (let i = 0; i < 2; i += 1) {
-    i32(DIGEST_AT);
-    get(lane(i));
-    memory(OP.i64_store, 3, i * 8);
-  }
-  const character = (at: number, shift: number) => {
+  // squeeze: the first ten bytes of each as base64
+  const character = (to: number, shift: number) => {
     get(id);
     get(group);
     i32(shift);
     op(OP.i32_shr_u);
     i32(63);
     op(OP.i32_and);
-    memory(OP.i32_load8_u, 0, ALPHABET_AT);
-    memory(OP.i32_store8, 0, at);
+    op(OP.i32_load8_u, ...at(0, ALPHABET_AT));
+    op(OP.i32_store8, ...at(0, to));
   };
   const byte = (i: number, shift: number) => {
     i32(DIGEST_AT);
-    memory(OP.i32_load8_u, 0, i);
+    op(OP.i32_load8_u, ...at(0, i));
     i32(shift);
     op(OP.i32_shl);
   };
-  for (let g = 0; g < 3; g += 1) {
-    byte(3 * g, 16);
-    byte(3 * g + 1, 8);
-    op(OP.i32_or);
-    byte(3 * g + 2, 0);
-    op(OP.i32_or);
+  for (const half of [0, 1]) {
+    for (let i = 0; i < 2; i += 1) {
+      i32(DIGEST_AT);
+      get(lane(i));
+      simd(SIMD_OP.i64x2_extract_lane, half);
+      op(OP.i64_store, ...at(3, i * 8));
+    }
+    const to = half * ROW_ID_LENGTH;
+    for (let g = 0; g < 3; g += 1) {
+      byte(3 * g, 16);
+      byte(3 * g + 1, 8);
+      op(OP.i32_or);
+      byte(3 * g + 2, 0);
+      op(OP.i32_or);
+      set(group);
+      for (let c = 0; c < 4; c += 1) character(to + 4 * g + c, 18 - 6 * c);
+    }
+    byte(9, 4);
     set(group);
-    for (let c = 0; c < 4; c += 1) character(4 * g + c, 18 - 6 * c);
+    character(to + 12, 6);
+    character(to + 13, 0);
   }
-  byte(9, 4);
-  set(group);
-  character(12, 6);
-  character(13, 0);
 
   for (const [local, step, code_] of [
-    [slot, RATE_BYTES, OP.i32_add],
-    [id, ROW_ID_LENGTH, OP.i32_add],
-    [count, 1, OP.i32_sub],
+    [slot, 2 * RATE_BYTES, OP.i32_add],
+    [id, 2 * ROW_ID_LENGTH, OP.i32_add],
+    [count, 2, OP.i32_sub],
   ] as const) {
     get(local as number);
     i32(step);
@@ -446,6 +488,6 @@ function hashBody(): number[] {
   }
   op(OP.br, 0, OP.end, OP.end, OP.end);
 
-  // two i32 locals after the parameters, then the 60 lanes
-  return [2, 2, I32, 60, I64, ...code];
+  // two i32 locals after the parameters, then the 61 lanes
+  return [2, 2, I32, 61, V128, ...code];
 }

@@ -12,6 +12,7 @@ import { coerce } from "../schema/coerce.ts";
 import { propagationOf } from "../schema/merge.ts";
 import { LOAD_ID, ROOT_ID, ROW_ID } from "../schema/tables.ts";
 import { inferType } from "../schema/values.ts";
+import type { ColumnBuffer } from "./column-buffer.ts";
 import { putCell } from "./put-cell.ts";
 import type { RowPath } from "./row-path.ts";
 import { scanDate, scanTimestamp } from "./scan-time.ts";
@@ -35,6 +36,8 @@ const NINE = 0x39;
 /** First byte of the UTF-8 form of dlt's type marks (U+F026…U+F02E). */
 const MARK_LEAD = 0xef;
 const DEPTH_MAX = 200;
+/** Row ids are hashed so many at a time. */
+const IDS_AT_ONCE = 256;
 
 /** The scanner gives the row up. */
 const BAIL = -1;
@@ -53,7 +56,11 @@ export class Scanner {
   private readonly tables: NormalizeTables;
   private readonly rowPath: RowPath;
   private readonly rootTable: string;
-  private readonly hasher = new NestedIdHasher(1);
+  private readonly hasher = new NestedIdHasher(IDS_AT_ONCE);
+  /** Where the ids that wait in the hasher belong: a column, and the place in its texts. */
+  private readonly idCells: ColumnBuffer[] = [];
+  private readonly idPlaces = new Uint32Array(IDS_AT_ONCE);
+  private waitingAtMark = 0;
   private readonly idBytes = Buffer.alloc(ROW_ID_LENGTH * DEPTH_MAX);
   private shape: ObjectShape;
   private learner: ShapeLearner;
@@ -142,6 +149,23 @@ export class Scanner {
       this.counts.rows++;
       at = after + 1;
     }
+    this.writeIds();
+  }
+
+  /** Hashes the ids that wait, and puts them where they belong. */
+  private writeIds(): void {
+    const { hasher, idCells, idPlaces } = this;
+    const { count } = hasher;
+    if (count === 0) return;
+    const ids = hasher.run();
+    // what waits from now on is of the present row
+    this.waitingAtMark = 0;
+    for (let n = 0; n < count; n++) {
+      const { text } = idCells[n]!;
+      const to = idPlaces[n]!;
+      const from = n * ROW_ID_LENGTH;
+      for (let i = 0; i < ROW_ID_LENGTH; i++) text[to + i] = ids[from + i]!;
+    }
   }
 
   private slowRow(start: number, end: number): void {
@@ -182,12 +206,14 @@ export class Scanner {
 
   private mark(): void {
     const { touched, marks } = this;
+    this.waitingAtMark = this.hasher.count;
     let at = 0;
     for (let i = 0; i < touched.length; i++) at = touched[i]!.buffer.mark(marks, at);
   }
 
   private takeBack(): void {
     const { touched, marks } = this;
+    this.hasher.truncate(this.waitingAtMark);
     let at = 0;
     for (let i = 0; i < touched.length; i++) {
       const state = touched[i]!;
@@ -294,19 +320,27 @@ export class Scanner {
     if (depth >= DEPTH_MAX - 1) return BAIL;
     const { table } = list;
     const { buffer } = table;
+    const { hasher } = this;
     const ids = this.idBytes;
     const own = (depth + 1) * ROW_ID_LENGTH;
     const parent = depth * ROW_ID_LENGTH;
     for (let index = 0; ; index++) {
       const row = buffer.beginRow();
       table.rowsTotal++;
-      this.hasher.add(ids, parent, parent + ROW_ID_LENGTH, list.idMiddle, index);
-      const id = this.hasher.run();
-      for (let i = 0; i < ROW_ID_LENGTH; i++) ids[own + i] = id[i]!;
       if (list.rootId !== undefined) list.rootId.cells.setBytes(row, ids, 0, ROW_ID_LENGTH);
       list.parentId.cells.setBytes(row, ids, parent, parent + ROW_ID_LENGTH);
       list.index.cells.setInt(row, index);
-      list.rowId.cells.setBytes(row, ids, own, own + ROW_ID_LENGTH);
+      const id = list.rowId.cells;
+      // the bytes come with writeIds
+      id.setBytes(row, ids, own, own + ROW_ID_LENGTH);
+      const position = hasher.add(ids, parent, parent + ROW_ID_LENGTH, list.idMiddle, index);
+      this.idCells[position] = id;
+      this.idPlaces[position] = id.textLength - ROW_ID_LENGTH;
+      if (hasher.full || list.item.hasLists) {
+        this.writeIds();
+        // rows below are told their parent's id
+        if (list.item.hasLists) id.text.copy(ids, own, id.textLength - ROW_ID_LENGTH, id.textLength);
+      }
       const first = bytes[at]!;
       if (first === OPEN_OBJECT) at = this.object(list.item, row, at, depth + 1);
       else if (first === OPEN_LIST) return BAIL;

@@ -41,6 +41,8 @@ export class ObjectShape {
   readonly entries: KeyEntry[] = [];
   readonly byKey = new Map<string, KeyEntry>();
   first: KeyEntry | undefined;
+  /** Is there a list at any depth below, so that rows of other tables need the ids of this one's? */
+  hasLists = false;
 
   constructor(table: TableState, path: readonly string[], levels: number) {
     this.table = table;
@@ -124,6 +126,7 @@ export class ShapeLearner {
       } else {
         entry.nullSeen = true;
       }
+      if (entry.list !== undefined || entry.object?.hasLists) shape.hasLists = true;
     }
   }
 
