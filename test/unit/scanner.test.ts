@@ -458,6 +458,8 @@ describe("the scanner leaves what the row path leaves", () => {
 });
 
 describe("the scanner agrees on", () => {
+  const listOf = (items: number, last = '{"b":1}') =>
+    `{"a":[${Array.from({ length: items - 1 }, (_, i) => `{"b":${i}}`).concat(last)}]}`;
   const twice = (...lines: string[]) => [[...lines, ...lines]];
 
   it.each<[string, string[][], Declared?]>([
@@ -471,6 +473,20 @@ describe("the scanner agrees on", () => {
     [
       "a row that breaks off in a nested list",
       twice('{"a":[{"b":1},{"b":2}]}', '{"a":[{"b":1},{"b":"x"}]}', '{"a":[{"b":3}]}'),
+    ],
+    [
+      "a row that breaks off after more nested rows than are hashed at once",
+      [
+        [
+          listOf(1),
+          listOf(200),
+          ...[255, 256, 257, 600].flatMap((items) => [listOf(100), listOf(items, '{"b":"x"}'), listOf(3)]),
+        ],
+      ],
+    ],
+    [
+      "lists below lists of many rows",
+      twice(...[1, 300, 2].map((items) => listOf(items, `{"b":1,"c":[{"d":[1,2]},{"d":[]}]}`))),
     ],
     ["lists of lists", twice('{"a":[[1,2],[3]]}', '{"a":[[],[4]]}', '{"a":[5]}')],
     ["nulls in lists", twice('{"a":[1,null]}', '{"a":[null]}', '{"a":[]}')],
