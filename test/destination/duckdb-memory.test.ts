@@ -11,13 +11,14 @@ import { packageOf, schemaOf, table } from "../support/packages.ts";
 
 const MIB = 1024 ** 2;
 
-test("appending to a table of few columns takes a part of the memory, with all threads", () => {
-  expect(appendShare(11, { bytes: 256 * MIB, threads: 2 })).toEqual({ bytes: 64 * MIB, threads: 2 });
-  expect(appendShare(11, { bytes: 256 * MIB, threads: 16 })).toEqual({ bytes: 176 * MIB, threads: 16 });
+test("appending takes a part of the memory, by threads and columns", () => {
+  expect(appendShare(11, { bytes: 256 * MIB, threads: 1 })).toEqual({ bytes: 64 * MIB, threads: 1 });
+  expect(appendShare(11, { bytes: 256 * MIB, threads: 2 })).toEqual({ bytes: 88 * MIB, threads: 2 });
+  expect(appendShare(11, { bytes: 256 * MIB, threads: 16 })).toEqual({ bytes: 220 * MIB, threads: 5 });
 });
 
 test("what the user allows for the destination is not exceeded while one thread's columns fit into it", () => {
-  expect(appendShare(11, { bytes: 32 * MIB, threads: 2 })).toEqual({ bytes: 32 * MIB, threads: 2 });
+  expect(appendShare(11, { bytes: 32 * MIB, threads: 2 })).toEqual({ bytes: 32 * MIB, threads: 1 });
   expect(appendShare(200, { bytes: 256 * MIB, threads: 8 })).toEqual({ bytes: 200 * MIB, threads: 1 });
   expect(appendShare(600, { bytes: 256 * MIB, threads: 8 })).toEqual({ bytes: 600 * MIB, threads: 1 });
 });

@@ -103,7 +103,7 @@ export interface PackageToCommit extends PackageStart {
 export interface PackageLoad {
   /** A job that is complete, with the schema as it is now. Does what it can in the background and never fails. */
   add(schema: Schema, job: TableJobs): void;
-  /** Returns when everything that was added is done: until then the files are being read. */
+  /** Begins no further job and returns when none is under way: until then the files are being read. */
   idle(): Promise<void>;
   /** As `commitPackage`; the files may have been moved to another folder. */
   commit(work: PackageToCommit): Promise<CommitReport>;

@@ -21,6 +21,8 @@ import { NormalizeTables, type TableState } from "./table-state.ts";
 /** A table's rows are written as a block when there are this many of them, or this many bytes. */
 const BLOCK_ROWS = 12_288;
 const BLOCK_BYTES = 8 << 20;
+/** A job that is loaded while the next ones are made: small, so that loading begins early and never ends late. */
+const AHEAD_JOB_BYTES = 16 << 20;
 const PROGRESS_MS = 100;
 
 export interface NormalizeWork {
@@ -171,7 +173,7 @@ class JobOutput {
     this.format = jobFormat;
     this.sync = sync;
     this.onFull = onFull;
-    this.jobBytesMax = jobBytesMax;
+    this.jobBytesMax = onFull ? Math.min(jobBytesMax, AHEAD_JOB_BYTES) : jobBytesMax;
   }
 
   async writeFull(states: Iterable<TableState>): Promise<void> {

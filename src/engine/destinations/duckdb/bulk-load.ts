@@ -1,6 +1,6 @@
 /**
  * Job files into a DuckDB table, inside the caller's transaction: one statement, which DuckDB runs on its own
- * threads with casts and compression, in the order of the files and their rows.
+ * threads with casts and compression, in the order of the files and their rows unless any order will do.
  *
  *     insert into target (…) select cast(…), … from read_parquet([…], union_by_name = true)
  */
@@ -18,6 +18,8 @@ export interface BulkTarget {
 
 export interface BulkLoadOptions {
   readonly signal?: AbortSignal;
+  /** The rows may get into the table in another order than they have in the files; with several threads it is faster. */
+  readonly anyOrder?: boolean;
   /** Called now and then with the part of the rows that was read, 0 to 1. */
   readonly onProgress?: (part: number) => void;
 }
@@ -33,7 +35,7 @@ export async function bulkLoad(
   target: BulkTarget,
   columns: readonly LoadColumn[],
   files: readonly string[],
-  { signal, onProgress }: BulkLoadOptions = {},
+  { signal, anyOrder = false, onProgress }: BulkLoadOptions = {},
 ): Promise<{ rows: number }> {
   if (signal?.aborted) throw cancelled(target);
   const interrupt = (): void => connection.interrupt();
@@ -44,6 +46,7 @@ export async function bulkLoad(
     const there = await columnsOf(connection, files);
     // a column that no row has a value for may be in no file
     present = columns.filter(({ name }) => there.has(name));
+    await connection.run(`set preserve_insertion_order = ${!anyOrder}`);
     const result = await connection.run(insertSql(target, present, files));
     return { rows: result.rowsChanged };
   } catch (error) {

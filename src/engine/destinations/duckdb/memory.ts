@@ -1,9 +1,9 @@
 /**
- * How much of its memory DuckDB is given for what.
+ * How much of its memory, and how many threads, DuckDB is given for what.
  *
- * Appending rows needs little: what is more fills up with blocks that are on the disk already, so that a long
- * load would take more memory than a short one and be no faster. Merging and building indexes, which sort and
- * join, get all of it.
+ * Appending rows on one thread needs little: what is more fills up with blocks that are on the disk already, so
+ * that a long load would take more memory than a short one and be no faster. Several threads side by side need
+ * more than their columns, or the load fails. Merging and building indexes, which sort and join, get all of it.
  *
  * While it appends, each thread holds the columns of a row group of its own; they cannot be spilled. A table of
  * many columns is therefore loaded by fewer threads, and one whose columns do not fit even for one thread gets
@@ -19,17 +19,22 @@ export interface MemoryShare {
 
 const MIB = 1024 ** 2;
 
-/** More makes appending no faster, measured with 11 columns and 1 to 5 million rows. */
+/** On one thread more makes appending no faster, measured with 11 columns and 1 to 5 million rows. */
 const APPEND_BYTES = 64 * MIB;
 
 /** Measured on tables of 200 and 600 columns of text and numbers: with 0.85 MiB a load fits, with 0.45 it does not. */
-const BYTES_PER_COLUMN_AND_THREAD = MIB;
+const COLUMN_BYTES = MIB;
+
+/** What DuckDB asks for each thread and column before it lets them append side by side. */
+const PARALLEL_COLUMN_BYTES = 4 * MIB;
 
 /** For appending rows to a table, of what the engine may use in all. */
 export function appendShare(columns: number, all: MemoryShare): MemoryShare {
-  const perThread = Math.max(1, columns) * BYTES_PER_COLUMN_AND_THREAD;
-  const threads = Math.max(1, Math.min(all.threads, Math.floor(all.bytes / perThread)));
-  return { threads, bytes: Math.max(Math.min(APPEND_BYTES, all.bytes), threads * perThread) };
+  const perThread = Math.max(1, columns) * PARALLEL_COLUMN_BYTES;
+  const threads = Math.min(all.threads, Math.floor(all.bytes / perThread));
+  const least = Math.min(APPEND_BYTES, all.bytes);
+  if (threads > 1) return { threads, bytes: Math.max(least, threads * perThread) };
+  return { threads: 1, bytes: Math.max(least, columns * COLUMN_BYTES) };
 }
 
 export async function setMemory(

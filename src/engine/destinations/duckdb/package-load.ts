@@ -28,6 +28,12 @@ import { isCommitted, type Live, readLive, readRows } from "./catalogue.ts";
 import { duckdbError } from "./errors.ts";
 import { appendShare, type MemoryShare, setMemory } from "./memory.ts";
 
+/**
+ * From so many rows on a table is filled by all threads side by side. In the order of the rows they would wait for
+ * each other: two threads then take longer than one.
+ */
+const ANY_ORDER_ROWS_MIN = 245_760;
+
 /** The turn on the file: other packages wait until it is over. */
 export interface Turn {
   readonly begun: Promise<void>;
@@ -61,7 +67,10 @@ export class DuckdbPackageLoad implements PackageLoad {
   private readonly loadedAhead = new Map<string, LoadedAhead>();
   private readonly ddlDone = new Set<string>();
   private aheadFailed = false;
-  private working: Promise<void> = Promise.resolve();
+  /** Jobs handed over and not begun; what is left of them at the end is loaded with all threads. */
+  private readonly queue: { readonly schema: Schema; readonly job: TableJobs }[] = [];
+  private queueClosed = false;
+  private working: Promise<void> | undefined;
 
   constructor(
     connect: () => Promise<DuckDBConnection>,
@@ -81,23 +90,30 @@ export class DuckdbPackageLoad implements PackageLoad {
   }
 
   add(schema: Schema, job: TableJobs): void {
-    this.working = this.working.then(async () => {
-      if (this.aheadFailed || this.context.signal.aborted) return;
+    this.queue.push({ schema, job });
+    this.working ??= this.loadQueue();
+  }
+
+  async idle(): Promise<void> {
+    this.queueClosed = true;
+    await this.working;
+  }
+
+  private async loadQueue(): Promise<void> {
+    for (;;) {
+      const next = this.queue.shift();
+      if (next === undefined || this.queueClosed || this.context.signal.aborted) break;
       try {
-        await this.loadAhead(schema, job);
+        await this.loadAhead(next.schema, next.job);
       } catch (error) {
         // whatever it was, the package as a whole will meet it again and report it
         this.aheadFailed = true;
-        this.context.log("debug", "load.ahead_given_up", {
-          load_id: this.start.loadId,
-          cause: String(error),
-        });
+        this.queueClosed = true;
+        const fields = { load_id: this.start.loadId, cause: String(error) };
+        this.context.log("debug", "load.ahead_given_up", fields);
       }
-    });
-  }
-
-  idle(): Promise<void> {
-    return this.working;
+    }
+    this.working = undefined;
   }
 
   async commit(work: PackageToCommit): Promise<CommitReport> {
@@ -107,7 +123,7 @@ export class DuckdbPackageLoad implements PackageLoad {
     };
     signal.addEventListener("abort", interrupt);
     try {
-      await this.working;
+      await this.idle();
       return await this.commitAll(work);
     } catch (error) {
       await this.rollback();
@@ -121,7 +137,7 @@ export class DuckdbPackageLoad implements PackageLoad {
   async abandon(): Promise<void> {
     this.aheadFailed = true;
     if (this.connected) this.connection.interrupt();
-    await this.working;
+    await this.idle();
     await this.rollback();
     await this.end();
   }
@@ -174,7 +190,8 @@ export class DuckdbPackageLoad implements PackageLoad {
     const load = step.find((each) => each.table === job.table);
     if (load?.kind !== "load") return;
     const ahead = this.loadedAhead.get(job.table) ?? { files: new Set(), columns: [], rows: 0, bytes: 0 };
-    await setMemory(this.connection, appendShare(load.columns.length, this.memory));
+    // the other threads are left to those who make the next jobs
+    await setMemory(this.connection, appendShare(load.columns.length, { ...this.memory, threads: 1 }));
     const { rows } = await bulkLoad(this.connection, load.into, load.columns, job.files, this.context);
     for (const file of job.files) ahead.files.add(basename(file));
     ahead.columns = load.columns;
@@ -264,6 +281,8 @@ export class DuckdbPackageLoad implements PackageLoad {
       await setMemory(this.connection, appendShare(step.columns.length, this.memory));
       const loaded = await bulkLoad(this.connection, step.into, step.columns, files, {
         signal: this.context.signal,
+        // rows of a staging table are told apart by their order
+        anyOrder: step.counts === "inserted" && toCome >= ANY_ORDER_ROWS_MIN,
         onProgress: (part) => this.report(step.table, before + Math.floor(part * toCome), bytes),
       });
       rows += loaded.rows;
