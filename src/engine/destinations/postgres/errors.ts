@@ -53,6 +53,15 @@ export function isFromPostgres(error: unknown): boolean {
   return isServerError(error) || (typeof code === "string" && CODES.has(code)) || LOST.test(error.message);
 }
 
+/**
+ * Is it over in seconds, so that the same load may go through by itself? A table that stays locked and a full
+ * disk are transient too, but have been waited for or need somebody.
+ */
+export function isTransient(error: unknown): boolean {
+  if (!(error instanceof EngineError) || error.retry !== "yes") return false;
+  return error.code === "DESTINATION_UNREACHABLE" || String(error.details.sqlstate).startsWith("40");
+}
+
 type Fail = (
   code: ErrorCode,
   text: string,
