@@ -142,6 +142,8 @@ export class CursorRun {
   /** Rows of this run at `last` while they are few, so that dlt's hashes can be made of them. */
   private kept: unknown[] = [];
   private keptAreHashed = false;
+  /** Rows at `last` whose hashes are made when their page is written, which has made their texts flat. */
+  private waiting: unknown[] = [];
   /** So many rows are at `last` that they will not be in the state. */
   private many: boolean;
   /** How much of `boundary` the destination has, or will have with the package that is being extracted. */
@@ -360,6 +362,7 @@ export class CursorRun {
       this.rowsAtOneValue = Math.max(this.rowsAtOneValue, this.rowsAtLast);
       this.rowsAtLast = 1;
       if (this.dedup) {
+        this.waiting.length = 0;
         this.kept.length = 0;
         this.kept.push(row);
         this.keptAreHashed = false;
@@ -400,7 +403,7 @@ export class CursorRun {
   private remember(row: unknown): void {
     const { own } = this.boundary;
     if (this.many) {
-      own.append(this.ownHash(row));
+      this.waiting.push(row);
       return;
     }
     if (this.keptAreHashed && !own.add(this.ownHash(row))) return;
@@ -427,9 +430,12 @@ export class CursorRun {
     );
   }
 
-  /** Call after each page with whether rows of it were admitted. */
+  /** Call after each page is written with whether rows of it were admitted. */
   pageDone(admitted: boolean): void {
     this.gotRows ||= admitted;
+    const { own } = this.boundary;
+    for (const row of this.waiting) this.rowHasher.addTo(own, this.identity(row));
+    this.waiting.length = 0;
   }
 
   /** Writes the cursor into the state; call before the state is stored. Answers what has to be stored beside it. */

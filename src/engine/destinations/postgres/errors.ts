@@ -221,6 +221,16 @@ function serverError(error: ServerError, context: Context, failWith: Fail): Engi
     case "42P01":
       if (doing === "query") return fail("TABLE_NOT_FOUND", `Postgres: ${message}`);
       break;
+    case "54011":
+      return fail(usual, "A table of Postgres has 1,600 columns at most.", {
+        hint: "Leave out columns in a map() step, or keep nested parts as JSON with maxTableNesting.",
+        retry: "after_fix",
+      });
+    case "53200":
+      return fail(usual, `Postgres ran out of memory: ${message}`, {
+        hint: "Where it is shared memory, the tables of one load are more than the server can lock: raise its max_locks_per_transaction. Else run again later.",
+        retry: "yes",
+      });
     case "53300":
       return fail("DESTINATION_UNREACHABLE", "The server has no connection free.", {
         hint: "Close other clients, or use a pooler.",
@@ -272,7 +282,11 @@ function valueError(error: ServerError, { where = {} }: Context, fail: Fail): En
         "The key is there already or twice in the load: merge instead of appending, or widen the key.",
       );
     case "54000":
-      return refuse(`${subject} cannot hold a value of that size.`);
+      if (column !== undefined) return refuse(`${subject} cannot hold a value of that size.`);
+      return refuse(
+        `A row${ofTable} is too large for Postgres, which keeps all but long texts and JSON in one page of 8 kB.`,
+        "Leave out columns in a map() step, or keep nested parts as JSON with maxTableNesting; where there is an index, its values must be short too.",
+      );
   }
   if (sqlstate.startsWith("23")) return refuse(`A row breaks a constraint${ofTable}.`);
   return refuse(`${subject} cannot hold a value of this load (${sqlstate}).`);
