@@ -166,6 +166,10 @@ export const ERRORS = {
     hint: "The answer is not about what was asked for: a parameter was ignored. Check the API's version and the account.",
   },
   // schema, normalize
+  STATE_INVALID: {
+    retry: "after_fix",
+    hint: "Run the pipeline, or `loadwright pipeline NAME sync`: both take the state from the destination.",
+  },
   SCHEMA_INVALID: { retry: "no", hint: "The stored schema cannot be used; see the details." },
   SCHEMA_ENGINE_NEWER: { retry: "after_fix", hint: "Upgrade loadwright: a newer engine wrote this schema." },
   NAME_COLLISION: {
