@@ -177,9 +177,9 @@ describe("dropped by hand", () => {
   });
 });
 
-describe("what is kept here and was damaged by hand", () => {
-  const file = (name: string): string => join(dir, "work", name);
+const file = (name: string): string => join(dir, "work", name);
 
+describe("what is kept here and was damaged by hand", () => {
   it.each(["", "{oops", '{"sources":1}'])(
     "a state that reads %j is taken from the destination",
     async (text) => {
@@ -223,6 +223,16 @@ describe("what is kept here and was damaged by hand", () => {
     await expect(pipelineIn(dir).planRefresh("drop_data")).rejects.toMatchObject({ code: "STATE_INVALID" });
     await pipelineIn(dir).sync();
     expect((await pipelineIn(dir).planRefresh("drop_data")).tables).toContain("events");
+  });
+});
+
+describe("a trace that cannot be written", () => {
+  it("does not end a run, which says so", async () => {
+    mkdirSync(file("."), { recursive: true });
+    writeFileSync(file("runs"), "in the way");
+    const report = await run(events(4));
+    expect(report.warnings.join()).toContain("trace could not be written");
+    expect(await ids()).toEqual(upTo(4));
   });
 });
 
