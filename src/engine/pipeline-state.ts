@@ -49,12 +49,9 @@ export function stateFromText(text: string): PipelineState {
       cause,
     });
   }
-  const { _state_version, sources } = (state ?? {}) as Partial<PipelineState>;
+  const { _state_version, sources = {} } = (state ?? {}) as Partial<PipelineState>;
   if (typeof _state_version !== "number" || typeof sources !== "object" || sources === null) {
-    throw new EngineError(
-      "STATE_INVALID",
-      "The state that is kept here is none: it has no version or no sources.",
-    );
+    throw new EngineError("STATE_INVALID", "The state that is kept here is none.");
   }
   return state as PipelineState;
 }

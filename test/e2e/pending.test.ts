@@ -194,6 +194,14 @@ describe("what is kept here and was damaged by hand", () => {
     },
   );
 
+  it("a state without any source's is whole", async () => {
+    const plain = () => new Source({ name: "shop", resources: [resource({ name: "plain" }, [[{ id: 1 }]])] });
+    await run(plain());
+    rmSync(file("."), { recursive: true });
+    await pipelineIn(dir).sync();
+    expect((await run(plain())).warnings).toEqual([]);
+  });
+
   it("a state that the destination does not have either begins anew", async () => {
     mkdirSync(file("."), { recursive: true });
     writeFileSync(file("state.json"), "{oops");
