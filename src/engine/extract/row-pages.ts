@@ -5,7 +5,7 @@
  */
 
 import { call } from "./call.ts";
-import type { CursorRun } from "./incremental.ts";
+import type { CursorRun } from "./cursor-run.ts";
 import { countRows } from "./job-writer.ts";
 import type { PackageWriter } from "./package-writer.ts";
 import { isMany, JsonlPage, type Page, type Row } from "./page.ts";
