@@ -10,7 +10,6 @@
 import { EngineError } from "../errors.ts";
 import { JSON_DEPTH_MAX, PyFloat, plainJson, TypedValue } from "../interop/json.ts";
 import { timestampMicros } from "../schema/values.ts";
-import type { BoundaryHashes } from "./boundary-hashes.ts";
 
 /** Bytes of a hash: three words, little-endian as on all processors that Node runs on but IBM's. */
 export const ROW_HASH_BYTES = 12;
@@ -31,6 +30,11 @@ const OBJECT = 9;
 const OTHER = 10;
 const WIDE_TEXT = 11;
 const LENGTH_SHIFT = 4;
+
+/** Whoever takes a hash as its three words. */
+export interface HashWords {
+  appendWords(first: number, second: number, third: number): void;
+}
 
 /** The keys of an object as they come. */
 interface Shape {
@@ -61,7 +65,7 @@ export class RowHasher {
   }
 
   /** Hashes a value and adds it to the hashes. */
-  addTo(hashes: BoundaryHashes, value: unknown): void {
+  addTo(hashes: HashWords, value: unknown): void {
     this.#run(value);
     const words = this.#hashWords;
     hashes.appendWords(words[0]!, words[1]!, words[2]!);
