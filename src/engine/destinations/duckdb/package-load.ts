@@ -240,7 +240,8 @@ export class DuckdbPackageLoad implements PackageLoad {
       load: (step) => this.load(step, work),
       metadata: (statement) => readRows(this.connection, statement),
       commit: async () => {
-        await setMemory(this.connection, this.share);
+        // else what appending was given is enough, and more would only fill up
+        if (this.share.bytes > this.memory.bytes) await setMemory(this.connection, this.share);
         await this.endTransaction();
       },
     });
