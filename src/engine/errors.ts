@@ -46,6 +46,11 @@ export const ERRORS = {
   LOCKED: { retry: "yes", hint: "Wait for the other run to finish, or stop it." },
   CANCELLED: { retry: "yes", hint: "Run again: what was committed stays, the rest is fetched again." },
   PROCESS_ENDED: { retry: "yes", hint: "Run again: what was committed stays, the rest is fetched again." },
+  DISK_FULL: { retry: "after_fix", hint: "Make room on the disk, then run again: what was committed stays." },
+  FILE_PERMISSION: {
+    retry: "after_fix",
+    hint: "Give this user the right to read and write there, or use another folder.",
+  },
   INTERNAL: { retry: "no", hint: "This is a defect of loadwright: report it with the run's trace." },
   // extract
   EXTRACT_FAILED: { retry: "after_fix", hint: "Read the cause: the source's own code raised it." },
@@ -166,6 +171,10 @@ export const ERRORS = {
     hint: "The answer is not about what was asked for: a parameter was ignored. Check the API's version and the account.",
   },
   // schema, normalize
+  STATE_INVALID: {
+    retry: "after_fix",
+    hint: "Run the pipeline, or `loadwright pipeline NAME sync`: both take the state from the destination.",
+  },
   SCHEMA_INVALID: { retry: "no", hint: "The stored schema cannot be used; see the details." },
   SCHEMA_ENGINE_NEWER: { retry: "after_fix", hint: "Upgrade loadwright: a newer engine wrote this schema." },
   NAME_COLLISION: {
@@ -282,7 +291,10 @@ export class EngineError extends Error {
   }
 }
 
-/** Any thrown value as an envelope. An error that is not ours becomes INTERNAL with its message kept. */
+/**
+ * Any thrown value as an envelope. An error that is not ours is one of the machine, or becomes INTERNAL with its
+ * message kept.
+ */
 export function toEnvelope(error: unknown): ErrorEnvelope {
   if (error instanceof EngineError) {
     const envelope: ErrorEnvelope = {
@@ -295,8 +307,24 @@ export function toEnvelope(error: unknown): ErrorEnvelope {
     if (error.cause !== undefined) envelope.cause = causeOf(error.cause);
     return envelope;
   }
+  const machine = machineError(error);
+  if (machine !== undefined) return toEnvelope(machine);
   const cause = causeOf(error);
   return { code: "INTERNAL", message: cause.message, hint: ERRORS.INTERNAL.hint, retry: "no", cause };
+}
+
+/** What the operating system refused, where somebody can do something about it; undefined for anything else. */
+export function machineError(error: unknown): EngineError | undefined {
+  const { code, path } = (error ?? {}) as { code?: unknown; path?: unknown };
+  const at = typeof path === "string" ? `: ${path}` : ".";
+  const options = { cause: error, ...(typeof path === "string" ? { details: { path } } : {}) };
+  if (code === "ENOSPC" || code === "EDQUOT") {
+    return new EngineError("DISK_FULL", `The disk is full, or a quota is used up${at}`, options);
+  }
+  if (code === "EACCES" || code === "EPERM" || code === "EROFS") {
+    return new EngineError("FILE_PERMISSION", `A file or folder may not be read or written${at}`, options);
+  }
+  return undefined;
 }
 
 function causeOf(error: unknown): { name: string; message: string; code?: string } {

@@ -1,6 +1,7 @@
 /** The pipeline's own entries in dlt's state, and the row that carries the state to the destination. */
 
 import type { Destination } from "./destinations/destination.ts";
+import { EngineError } from "./errors.ts";
 import { parseTypedJson, TypedValue, typedJson } from "./interop/json.ts";
 import { encodeStateBlob, newState, type PipelineState, STATE_ENGINE_VERSION } from "./interop/state.ts";
 import { formatTimestamp } from "./schema/values.ts";
@@ -38,8 +39,21 @@ export function nameSchema(
   state.destination_name = destination.name;
 }
 
+/** Errors: STATE_INVALID. */
 export function stateFromText(text: string): PipelineState {
-  return parseTypedJson(text) as unknown as PipelineState;
+  let state: unknown;
+  try {
+    state = parseTypedJson(text);
+  } catch (cause) {
+    throw new EngineError("STATE_INVALID", "The state that is kept here cannot be read: it is not JSON.", {
+      cause,
+    });
+  }
+  const { _state_version, sources = {} } = (state ?? {}) as Partial<PipelineState>;
+  if (typeof _state_version !== "number" || typeof sources !== "object" || sources === null) {
+    throw new EngineError("STATE_INVALID", "The state that is kept here is none.");
+  }
+  return state as PipelineState;
 }
 
 export function stateToText(state: PipelineState): string {

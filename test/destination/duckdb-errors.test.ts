@@ -80,7 +80,11 @@ test.each([
     { code: "DESTINATION_INVALID", details: { versions: [99, 64] } },
   ],
   ['IO Error: Cannot open file "/d/x": Permission denied', { code: "DESTINATION_INVALID" }],
-  ["IO Error: Could not write file: No space left on device", { code: "LOAD_FAILED" }],
+  ["IO Error: Could not write file: No space left on device", { code: "DISK_FULL" }],
+  [
+    'TransactionContext Error: Failed to commit: Could not write file "/d/x.wal": No space left on device',
+    { code: "DISK_FULL" },
+  ],
   ["Out of Memory Error: failed to allocate data of size 32.0 KiB", { code: "LOAD_FAILED" }],
   ["INTERRUPT Error: Interrupted!", { code: "CANCELLED", retry: "yes" }],
   ["TransactionContext Error: Failed to commit: write-write conflict", { code: "LOAD_FAILED", retry: "yes" }],

@@ -3,8 +3,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { defaultContext } from "../../src/engine/context.ts";
+import type { DestinationSession } from "../../src/engine/destinations/destination.ts";
 import { duckdb } from "../../src/engine/destinations/duckdb/duckdb.ts";
 import { appendShare } from "../../src/engine/destinations/duckdb/memory.ts";
 import { packageOf, schemaOf, table } from "../support/packages.ts";
@@ -46,4 +47,44 @@ test("a table of more columns than the destination has memory for is loaded all 
     await session.close();
     await rm(folder, { recursive: true });
   }
+});
+
+describe("where a load needs more than the destination may use", () => {
+  let folder: string;
+  let session: DestinationSession;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), "memory-"));
+    const limits = { ...defaultContext().limits, destinationMemoryBytesMax: 24 * MIB };
+    session = await duckdb({ path: join(folder, "db.duckdb") }).open("shop", defaultContext({ limits }));
+  });
+  afterEach(async () => {
+    await session.close();
+    await rm(folder, { recursive: true });
+  });
+
+  test("a table of many columns is merged into", async () => {
+    const names = Array.from({ length: 400 }, (_, i) => `c${i}`);
+    const columns = Object.fromEntries(names.map((name) => [name, { data_type: "text" as const }]));
+    const key = { id: { data_type: "bigint", primary_key: true } } as const;
+    const schema = schemaOf([table("wide", { ...key, ...columns }, { write_disposition: "merge" })]);
+    const row = (id: number) => ({ id, ...Object.fromEntries(names.map((name) => [name, `${name} ${id}`])) });
+    for (const [loadId, ids] of [
+      ["1.5", [1, 2]],
+      ["2.5", [2, 3]],
+    ] as const) {
+      await session.commitPackage(await packageOf("parquet", folder, loadId, schema, { wide: ids.map(row) }));
+    }
+    expect((await session.query("select count(*), max(c399) from shop.wide")).rows).toEqual([
+      ["3", "c399 3"],
+    ]);
+  });
+
+  test("many tables are filled by one package", async () => {
+    const names = Array.from({ length: 300 }, (_, i) => `t${i}`);
+    const columns = { a: "text", b: "text", c: "bigint" } as const;
+    const rows = Object.fromEntries(names.map((name) => [name, [{ a: name, b: name, c: 1 }]]));
+    const schema = schemaOf(names.map((name) => table(name, columns)));
+    await session.commitPackage(await packageOf("parquet", folder, "1.5", schema, rows));
+    expect((await session.query("select a from shop.t299")).rows).toEqual([["t299"]]);
+  });
 });

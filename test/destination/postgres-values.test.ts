@@ -208,6 +208,21 @@ describe("values", () => {
     expect(await session.exists()).toBe(false);
   });
 
+  test("a row of more cells than a page holds is LOAD_VALUE that says so, and too many columns say their limit", async () => {
+    const wide = (columns: number): [Table, Record<string, Value>[]] => {
+      const names = Array.from({ length: columns }, (_, i) => `c${i}`);
+      const row = Object.fromEntries(names.map((name) => [name, 1]));
+      return [table("wide", Object.fromEntries(names.map((name) => [name, "bigint"]))), [row]];
+    };
+    const row = await refusal(load(...wide(1500)));
+    expect([row.code, row.details.sqlstate]).toEqual(["LOAD_VALUE", "54000"]);
+    expect(row.message).toContain("page");
+    expect(row.hint).toContain("maxTableNesting");
+    const columns = await refusal(load(...wide(1601)));
+    expect([columns.code, columns.details.sqlstate]).toEqual(["LOAD_FAILED", "54011"]);
+    expect(columns.message).toContain("1,600");
+  });
+
   test("NULs are removed on demand, and the log says of how many cells", async () => {
     const events: unknown[] = [];
     const removing = await open(

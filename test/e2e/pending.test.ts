@@ -1,7 +1,15 @@
 /** Packages that wait, and destinations that changed behind our back. */
 
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -166,6 +174,73 @@ describe("dropped by hand", () => {
     expect(await ids()).toEqual(upTo(6));
     expect(await sql("select count(*) as n from shop_data.events__tags")).toEqual([{ n: "2" }]);
     expect(await sql("select count(_dlt_load_id) as n from shop_data.events")).toEqual([{ n: "2" }]);
+  });
+});
+
+const file = (name: string): string => join(dir, "work", name);
+
+describe("what is kept here and was damaged by hand", () => {
+  it.each(["", "{oops", '{"sources":1}'])(
+    "a state that reads %j is taken from the destination",
+    async (text) => {
+      await run(events(4));
+      writeFileSync(file("state.json"), text);
+      const asked: unknown[] = [];
+      const report = await run(events(6, { asked }));
+      expect(report.warnings.join()).toContain("state.json");
+      expect(asked).toEqual([4]);
+      expect(await ids()).toEqual(upTo(6));
+      expect((await run(events(6))).warnings).toEqual([]);
+    },
+  );
+
+  it("a state without any source's is whole", async () => {
+    const plain = () => new Source({ name: "shop", resources: [resource({ name: "plain" }, [[{ id: 1 }]])] });
+    await run(plain());
+    rmSync(file("."), { recursive: true });
+    await pipelineIn(dir).sync();
+    expect((await run(plain())).warnings).toEqual([]);
+  });
+
+  it("a state that the destination does not have either begins anew", async () => {
+    mkdirSync(file("."), { recursive: true });
+    writeFileSync(file("state.json"), "{oops");
+    const report = await run(events(4));
+    expect(report.warnings.join()).toContain("state.json");
+    expect(await ids()).toEqual(upTo(4));
+  });
+
+  it.each([
+    ["cut off", (text: string) => text.slice(0, 100)],
+    ["edited", (text: string) => text.replace('"bigint"', '"text"')],
+  ])("a schema that was %s is taken from the destination", async (_how, damage) => {
+    await run(events(4));
+    const schema = file("schemas/shop.schema.json");
+    const before = readFileSync(schema, "utf8");
+    writeFileSync(schema, damage(before));
+    const report = await run(events(6));
+    expect(report.warnings.join()).toContain("shop.schema.json");
+    expect(await ids()).toEqual(upTo(6));
+    expect(JSON.parse(readFileSync(schema, "utf8")).version_hash).toBe(JSON.parse(before).version_hash);
+    expect((await run(events(6))).warnings).toEqual([]);
+  });
+
+  it("is told by a code where no run has put it right yet", async () => {
+    await run(events(4));
+    writeFileSync(file("state.json"), "{oops");
+    await expect(pipelineIn(dir).planRefresh("drop_data")).rejects.toMatchObject({ code: "STATE_INVALID" });
+    await pipelineIn(dir).sync();
+    expect((await pipelineIn(dir).planRefresh("drop_data")).tables).toContain("events");
+  });
+});
+
+describe("a trace that cannot be written", () => {
+  it("does not end a run, which says so", async () => {
+    mkdirSync(file("."), { recursive: true });
+    writeFileSync(file("runs"), "in the way");
+    const report = await run(events(4));
+    expect(report.warnings.join()).toContain("trace could not be written");
+    expect(await ids()).toEqual(upTo(4));
   });
 });
 

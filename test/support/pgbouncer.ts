@@ -1,6 +1,6 @@
 /**
- * PgBouncer in transaction mode in front of the test server, with one backend for all clients, so that what
- * a session keeps would be seen by others or lost. npm has no PgBouncer: it is used where it is installed
+ * PgBouncer in transaction mode in front of the test server, by default with one backend for all clients, so
+ * that what a session keeps would be seen by others or lost. npm has no PgBouncer: it is used where it is installed
  * (Debian: `apt-get install pgbouncer`) or where PGBOUNCER names it.
  */
 
@@ -22,7 +22,11 @@ export function findPgbouncer(): string | undefined {
   return candidates.find((file) => file && spawnSync(file, ["--version"]).status === 0);
 }
 
-export async function startPgbouncer(program: string, databaseUrl: string): Promise<Pooler> {
+export async function startPgbouncer(
+  program: string,
+  databaseUrl: string,
+  { backends = 1 }: { readonly backends?: number } = {},
+): Promise<Pooler> {
   const target = new URL(databaseUrl);
   const database = target.pathname.slice(1);
   const folder = mkdtempSync(join(tmpdir(), "loadwright-pgbouncer-"));
@@ -41,7 +45,7 @@ unix_socket_dir =
 auth_type = plain
 auth_file = ${join(folder, "users.txt")}
 pool_mode = transaction
-default_pool_size = 1
+default_pool_size = ${backends}
 `,
   );
   const nobody = process.getuid?.() === 0 ? userOf("nobody") : undefined;

@@ -17,6 +17,7 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from "node:fs";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
@@ -41,7 +42,12 @@ interface User {
   readonly gid?: number;
 }
 
-export async function startPostgres(): Promise<PostgresServer> {
+/** `certificate`: makes it take encrypted connections, and only those (PEM). */
+export async function startPostgres({
+  certificate,
+}: {
+  readonly certificate?: { readonly cert: string; readonly key: string };
+} = {}): Promise<PostgresServer> {
   const folder = mkdtempSync(join(tmpdir(), "loadwright-postgres-"));
   const user = unprivileged();
   chmodSync(folder, 0o755);
@@ -65,6 +71,7 @@ export async function startPostgres(): Promise<PostgresServer> {
     { ...user, cwd: folder, env: environment, encoding: "utf8" },
   );
   if (initdb.status !== 0) throw new Error(`initdb failed: ${initdb.stderr || String(initdb.error)}`);
+  if (certificate !== undefined) addCertificate(data, certificate, user);
   const port = await freePort();
   const settings = {
     port,
@@ -76,6 +83,7 @@ export async function startPostgres(): Promise<PostgresServer> {
     full_page_writes: "off",
     max_wal_size: "4GB",
     timezone: "UTC",
+    ssl: certificate === undefined ? "off" : "on",
   };
   const server = spawn(
     join(bin, "postgres"),
@@ -87,7 +95,7 @@ export async function startPostgres(): Promise<PostgresServer> {
     log = (log + chunk.toString()).slice(-4000);
   });
   const url = `postgresql://postgres:${PASSWORD}@127.0.0.1:${port}`;
-  const version = await whenReady(server, url, () => log);
+  const version = await whenReady(server, url, certificate !== undefined, () => log);
   return {
     url,
     port,
@@ -100,11 +108,32 @@ export async function startPostgres(): Promise<PostgresServer> {
   };
 }
 
-async function whenReady(server: ChildProcess, url: string, log: () => string): Promise<string> {
+function addCertificate(data: string, { cert, key }: { cert: string; key: string }, user: User): void {
+  const files = {
+    "server.crt": cert,
+    "server.key": key,
+    "pg_hba.conf": "hostssl all all all scram-sha-256\n",
+  };
+  for (const [name, text] of Object.entries(files)) {
+    const file = join(data, name);
+    writeFileSync(file, text);
+    chmodSync(file, 0o600);
+    if (user.uid !== undefined && user.gid !== undefined) chownSync(file, user.uid, user.gid);
+  }
+}
+
+async function whenReady(
+  server: ChildProcess,
+  url: string,
+  encrypted: boolean,
+  log: () => string,
+): Promise<string> {
+  // what the server's certificate says is for the test that gave it one
+  const tls = { rejectUnauthorized: false };
   const until = Date.now() + START_MS;
   for (;;) {
     if (server.exitCode !== null) throw new Error(`postgres ended at its start: ${log()}`);
-    const client = new pg.Client({ connectionString: `${url}/postgres` });
+    const client = new pg.Client({ connectionString: `${url}/postgres`, ssl: encrypted && tls });
     try {
       await client.connect();
       const { rows } = await client.query<{ server_version: string }>("show server_version");

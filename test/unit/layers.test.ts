@@ -36,3 +36,18 @@ test.each([
 test("every file of src belongs to a layer", () => {
   expect(readdirSync(SRC).sort()).toEqual([...LAYERS]);
 });
+
+test("no imports of the engine go in a circle, those of types included", () => {
+  const imports = new Map(
+    filesOf("engine").map((file) => [
+      relative(SRC, file),
+      importsOf(file).filter((path) => path.startsWith("engine")),
+    ]),
+  );
+  // files whose imports lead to the end are taken away until none is left
+  for (let before = -1; before !== imports.size; ) {
+    before = imports.size;
+    for (const [file, paths] of imports) if (!paths.some((path) => imports.has(path))) imports.delete(file);
+  }
+  expect([...imports.keys()]).toEqual([]);
+});

@@ -38,6 +38,11 @@ describe("a connection URL", () => {
     });
   });
 
+  it("may trust the authorities of the machine, as libpq says it", () => {
+    const url = "postgresql://me@h/d?sslmode=require&sslrootcert=system";
+    expect(connectionSettings({ url })).toMatchObject({ ssl: "verify-full", sslRootCert: undefined });
+  });
+
   it.each([
     "postgresql://me:sec#ret@host/db",
     "postgresql://me:sec/ret@host/db",

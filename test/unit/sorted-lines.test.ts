@@ -2,7 +2,8 @@
 
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { CursorRun, incremental } from "../../src/engine/extract/incremental.ts";
+import { CursorRun } from "../../src/engine/extract/cursor-run.ts";
+import { incremental } from "../../src/engine/extract/incremental.ts";
 import { sortedLines } from "../../src/engine/extract/sorted-lines.ts";
 
 interface Row {

@@ -8,6 +8,9 @@ import type { RunContext } from "../context.ts";
 import type { LoadPlan } from "../load/plan.ts";
 import type { JobFormat } from "../package/job-file.ts";
 import type { Schema } from "../schema/types.ts";
+import type { LiveCatalogue, TableJobs } from "./plan-facts.ts";
+
+export type { LiveCatalogue, TableJobs } from "./plan-facts.ts";
 
 export interface Capabilities {
   /** Longest identifier in bytes; names are shortened to it (DuckDB 65536, Postgres 63). */
@@ -62,16 +65,6 @@ export interface SchemaVersionRow {
   readonly version_hash: string;
   /** Stored JSON text. */
   readonly schema: string;
-}
-
-/** Columns of a live table by name: the type as the destination prints it. */
-export type LiveCatalogue = ReadonlyMap<string, ReadonlyMap<string, { type: string; nullable: boolean }>>;
-
-/** Rows of one table to load: files in the destination's `jobFormat`. */
-export interface TableJobs {
-  readonly table: string;
-  readonly files: readonly string[];
-  readonly rows: number;
 }
 
 /** What is known of a package before its rows are normalized. */

@@ -17,6 +17,8 @@ export class BoundaryHashes {
   /** Bytes of each hash. */
   readonly width: number;
   private hashes: Uint8Array;
+  /** The same bytes as words, where a hash is a number of them. */
+  private words: Int32Array | undefined;
   /** Open addressing: place in `hashes` plus one, or zero. At least twice as many slots as hashes. */
   private slots: Int32Array;
   /** Hashes that were appended and may be there twice come behind those that `slots` knows. */
@@ -28,6 +30,7 @@ export class BoundaryHashes {
   constructor(width: number) {
     this.width = width;
     this.hashes = new Uint8Array(FIRST_CAPACITY * width);
+    this.words = wordsOf(this.hashes, width);
     this.slots = new Int32Array(FIRST_CAPACITY * 2);
   }
 
@@ -57,14 +60,28 @@ export class BoundaryHashes {
   append(hash: Uint8Array): void {
     const { width } = this;
     const at = this.size * width;
-    if (at + width > this.hashes.length) {
-      const grown = new Uint8Array(this.hashes.length * 2);
-      grown.set(this.hashes);
-      this.hashes = grown;
-    }
+    if (at + width > this.hashes.length) this.grow();
     const { hashes } = this;
     for (let i = 0; i < width; i++) hashes[at + i] = hash[i]!;
     this.size++;
+  }
+
+  /** `append` of a hash of three words. */
+  appendWords(first: number, second: number, third: number): void {
+    const at = this.size * 3;
+    if (at + 3 > this.hashes.length >> 2) this.grow();
+    const words = this.words!;
+    words[at] = first;
+    words[at + 1] = second;
+    words[at + 2] = third;
+    this.size++;
+  }
+
+  private grow(): void {
+    const grown = new Uint8Array(this.hashes.length * 2);
+    grown.set(this.hashes);
+    this.hashes = grown;
+    this.words = wordsOf(grown, this.width);
   }
 
   /** Adds hashes that stand one behind the other. */
@@ -137,10 +154,15 @@ export class BoundaryHashes {
    * several at once, and finds them in its cache afterwards.
    */
   private touch(from: number, to: number): void {
-    const { slots, hashes, width } = this;
+    const { slots, hashes, words, width } = this;
     const mask = slots.length - 1;
     let all = 0;
-    for (let at = from * width; at < to * width; at += width) all |= slots[wordAt(hashes, at) & mask]!;
+    if (words === undefined) {
+      for (let at = from * width; at < to * width; at += width) all |= slots[wordAt(hashes, at) & mask]!;
+    } else {
+      const step = width >> 2;
+      for (let at = from * step; at < to * step; at += step) all |= slots[words[at]! & mask]!;
+    }
     this.touched = all;
   }
 
@@ -156,6 +178,10 @@ export class BoundaryHashes {
       if (i === width) return slot;
     }
   }
+}
+
+function wordsOf(hashes: Uint8Array, width: number): Int32Array | undefined {
+  return width % 4 === 0 ? new Int32Array(hashes.buffer) : undefined;
 }
 
 function wordAt(bytes: Uint8Array, at: number): number {

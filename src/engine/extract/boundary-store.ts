@@ -19,7 +19,8 @@ import {
   OWN_HASHES_MARK,
 } from "../schema/boundary-table.ts";
 import { KnownRows } from "./boundary-hashes.ts";
-import type { BoundaryChunks, BoundaryMark, CursorState } from "./incremental.ts";
+import type { BoundaryMark, CursorState } from "./cursor-state.ts";
+import type { BoundaryChunks } from "./rows-at-last.ts";
 
 /** Whose cursor it is. */
 export interface CursorName {

@@ -10,11 +10,12 @@
 import type { RunContext } from "../context.ts";
 import { EngineError } from "../errors.ts";
 import type { CursorName } from "./boundary-store.ts";
+import type { CursorRun } from "./cursor-run.ts";
 import { Group } from "./group.ts";
-import type { BoundaryChunks, CursorRun } from "./incremental.ts";
 import { PackageWriter } from "./package-writer.ts";
 import type { Resource } from "./resource.ts";
 import { RowPages } from "./row-pages.ts";
+import type { BoundaryChunks } from "./rows-at-last.ts";
 import { inPackage, type Running, runningResources } from "./running.ts";
 import { SourceTables, staticTable } from "./source-tables.ts";
 import type { Extracted, ExtractWork } from "./work.ts";

@@ -3,9 +3,9 @@
 import type { RunContext } from "../context.ts";
 import type { JobInfo } from "../package/types.ts";
 import { type CursorName, writeBoundaryJob } from "./boundary-store.ts";
-import type { BoundaryChunks } from "./incremental.ts";
 import { JobWriter } from "./job-writer.ts";
 import type { JsonlPage, Row } from "./page.ts";
+import type { BoundaryChunks } from "./rows-at-last.ts";
 import type { ExtractTarget } from "./work.ts";
 
 const PROGRESS_MS = 100;

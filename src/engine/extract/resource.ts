@@ -5,17 +5,15 @@
 
 import { EngineError } from "../errors.ts";
 import { checkContract } from "../schema/contract.ts";
-import type { Column, Contract, ContractMode, WriteDisposition } from "../schema/types.ts";
+import type { Contract, ContractMode, WriteDisposition } from "../schema/types.ts";
+import type { DeclaredColumns } from "./column-hints.ts";
 import type { Incremental } from "./incremental.ts";
 import type { Row, Yielded } from "./page.ts";
 import type { ResourceContext } from "./resource-context.ts";
 import type { WriteDispositionHint } from "./write-disposition.ts";
 import { type ColumnModel, columnsOfModel, descriptionOfModel, isColumnModel } from "./zod-columns.ts";
 
-/** Hints for one column, stored keys: `{ data_type: "decimal", precision: 18, scale: 4 }`. */
-export type ColumnHints = Partial<Omit<Column, "name">>;
-
-export type DeclaredColumns = Readonly<Record<string, ColumnHints>>;
+export type { ColumnHints, DeclaredColumns } from "./column-hints.ts";
 
 /** Hints for a nested table. A primary or merge key makes it a root table of its own. */
 export interface NestedHints {

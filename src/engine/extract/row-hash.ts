@@ -31,6 +31,11 @@ const OTHER = 10;
 const WIDE_TEXT = 11;
 const LENGTH_SHIFT = 4;
 
+/** Whoever takes a hash as its three words. */
+export interface HashWords {
+  appendWords(first: number, second: number, third: number): void;
+}
+
 /** The keys of an object as they come. */
 interface Shape {
   readonly keys: readonly string[];
@@ -43,7 +48,7 @@ interface Shape {
 export class RowHasher {
   /** The hash that was made last. */
   readonly hash: Uint8Array = new Uint8Array(ROW_HASH_BYTES);
-  readonly #hashWords: Uint32Array = new Uint32Array(this.hash.buffer);
+  readonly #hashWords: Int32Array = new Int32Array(this.hash.buffer);
   #words = new Int32Array(256);
   #size = 0;
   readonly #shapes: Shape[] = [];
@@ -55,11 +60,22 @@ export class RowHasher {
 
   /** Hashes a value; the answer is `hash`, which the next call overwrites. */
   of(value: unknown): Uint8Array {
+    this.#run(value);
+    return this.hash;
+  }
+
+  /** Hashes a value and adds it to the hashes. */
+  addTo(hashes: HashWords, value: unknown): void {
+    this.#run(value);
+    const words = this.#hashWords;
+    hashes.appendWords(words[0]!, words[1]!, words[2]!);
+  }
+
+  #run(value: unknown): void {
     this.#size = 0;
     this.#memberCount = 0;
     this.#value(value, 0);
     this.#murmur();
-    return this.hash;
   }
 
   #room(words: number): void {
@@ -194,10 +210,14 @@ export class RowHasher {
     this.#memberCount = at;
     for (let i = 0; i < order.length; i++) {
       const member = members[base + order[i]!];
-      // the two most frequent kinds without a call
+      // the most frequent kinds without a call
       if (typeof member === "string") this.#text(TEXT, member);
-      else if (typeof member === "number") this.#number(member);
-      else this.#value(member, depth + 1);
+      else if (typeof member === "number") {
+        if ((member | 0) === member && this.#size + 2 <= this.#words.length) {
+          this.#words[this.#size++] = INTEGER;
+          this.#words[this.#size++] = member;
+        } else this.#number(member);
+      } else this.#value(member, depth + 1);
     }
     this.#memberCount = base;
   }

@@ -5,7 +5,7 @@
  */
 
 import { call } from "./call.ts";
-import type { CursorRun } from "./incremental.ts";
+import type { CursorRun } from "./cursor-run.ts";
 import { countRows } from "./job-writer.ts";
 import type { PackageWriter } from "./package-writer.ts";
 import { isMany, JsonlPage, type Page, type Row } from "./page.ts";
@@ -94,9 +94,9 @@ export class RowPages {
       else if (answer === "stop") running.stopped = true;
     }
     if (running.rowsTotal + admitted.length >= rowsMax) running.stopped = true;
-    cursor?.pageDone(admitted.length > 0);
     if (admitted.length > 0 && running.loads) await this.write(running, admitted, guesses);
     else running.rowsTotal += admitted.length;
+    cursor?.pageDone(admitted.length > 0);
     for (const child of running.children) {
       for (const row of admitted) {
         this.signal.throwIfAborted();

@@ -3,8 +3,8 @@
 import type { RunContext } from "../context.ts";
 import type { ResourceInPackage } from "../package/types.ts";
 import { boundaryKey } from "./boundary-store.ts";
+import { CursorRun } from "./cursor-run.ts";
 import { checkKeys, namesOf } from "./hints.ts";
-import { CursorRun } from "./incremental.ts";
 import type { Resource } from "./resource.ts";
 import type { ResourceContext, RunScope } from "./resource-context.ts";
 import { SourceState } from "./source-state.ts";

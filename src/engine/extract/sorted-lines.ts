@@ -5,7 +5,7 @@
  */
 
 import { parseTypedJson } from "../interop/json.ts";
-import type { CursorRun } from "./incremental.ts";
+import type { CursorRun } from "./cursor-run.ts";
 
 const LF = 0x0a;
 

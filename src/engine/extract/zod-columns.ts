@@ -9,7 +9,7 @@
 import type { $ZodObject, $ZodType } from "zod/v4/core";
 import { globalRegistry } from "zod/v4/core";
 import type { DataType } from "../schema/types.ts";
-import type { ColumnHints } from "./resource.ts";
+import type { ColumnHints } from "./column-hints.ts";
 
 export type ColumnModel = $ZodObject;
 type Columns = Readonly<Record<string, ColumnHints>>;

@@ -57,6 +57,8 @@ export async function queryPostgres(
     ended ??= why;
     connection.interrupt();
     connection.destroy();
+    // a request that overtook the statement ended nothing
+    setTimeout(() => connection.interrupt(), 1000).unref();
   };
   // the server's own limit comes first; this one is for a server that does not answer
   const timer = setTimeout(() => end("timeout"), timeoutMs + 2000);

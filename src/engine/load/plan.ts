@@ -3,7 +3,7 @@
  * statements and bulk loads come out in the order in which they run, all inside one transaction.
  */
 
-import type { LiveCatalogue, TableJobs } from "../destinations/destination.ts";
+import type { LiveCatalogue, TableJobs } from "../destinations/plan-facts.ts";
 import { EngineError } from "../errors.ts";
 import { BOUNDARY_TABLE, boundaryTable } from "../schema/boundary-table.ts";
 import { rejectedTable } from "../schema/rejected-table.ts";

@@ -1,4 +1,7 @@
-/** Names of job files: `<table>.<file id>.<retry>.<format>`, as dlt names them. */
+/**
+ * Names of job files: `<table>.<file id>.<retry>.<format>`, as dlt names them. File systems take 255 bytes: of a
+ * longer table's name the file has the beginning. Which table it is of, the manifest says.
+ */
 
 import { randomBytes } from "node:crypto";
 import { EngineError } from "../errors.ts";
@@ -8,6 +11,8 @@ const FORMATS: readonly JobName["format"][] = ["typed-jsonl", "parquet", "blocks
 const FILE_ID = /^[0-9a-f]{10}$/;
 const RETRY = /^(0|[1-9]\d{0,5})$/;
 
+const TABLE_BYTES_MAX = 200;
+
 /** Ten hex digits from five random bytes. */
 export function newFileId(random: (size: number) => Uint8Array = randomBytes): string {
   return Buffer.from(random(5)).toString("hex");
@@ -15,7 +20,7 @@ export function newFileId(random: (size: number) => Uint8Array = randomBytes): s
 
 /** `formatJobName({ table: "orders", fileId: "5ea09d9679", retry: 0, format: "blocks" })` is `orders.5ea09d9679.0.blocks`. */
 export function formatJobName(job: JobName): string {
-  const file = `${job.table}.${job.fileId}.${job.retry}.${job.format}`;
+  const file = `${cut(job.table)}.${job.fileId}.${job.retry}.${job.format}`;
   if (parseJobName(file) === undefined) {
     throw new EngineError(
       "IDENTIFIER_INVALID",
@@ -23,6 +28,13 @@ export function formatJobName(job: JobName): string {
     );
   }
   return file;
+}
+
+function cut(table: string): string {
+  const bytes = Buffer.from(table);
+  if (bytes.length <= TABLE_BYTES_MAX) return table;
+  // a character that was cut through would be replaced by another one
+  return bytes.toString("utf8", 0, TABLE_BYTES_MAX).replace(/\uFFFD+$/, "");
 }
 
 /** The parts of a job's name, or undefined when the file is not a job. */

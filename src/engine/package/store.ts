@@ -22,16 +22,17 @@
  * Schema and state are kept as text: they are encoded by interop/, which tells 1.0 from 1.
  */
 
-import { createReadStream } from "node:fs";
-import { access, mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { crc32 } from "node:zlib";
 import type { RunContext } from "../context.ts";
 import { EngineError, type ErrorEnvelope } from "../errors.ts";
-import { parseJobName } from "./job-name.ts";
 import { isLoadId } from "./load-id.ts";
-import type { Manifest, Stage } from "./types.ts";
+import { exists, loadIdsIn, namesIn, readIfThere } from "./read-folder.ts";
+import type { Manifest, PackageRef, Stage } from "./types.ts";
+import { corrupt, readOrCorrupt, verifyContent, verifyJobs, whatIsWrong } from "./verify.ts";
 import { isTempFile, moveDurably, syncFile, syncFolder, writeFileAtomic } from "./write-file.ts";
+
+export type { PackageRef } from "./types.ts";
 
 type WorkStage = "extracting" | "normalizing";
 type Place = Stage | WorkStage;
@@ -43,13 +44,6 @@ export type PendingStage = "extracted" | "normalized";
 export interface OpenPackage {
   readonly load_id: string;
   readonly stage: WorkStage;
-  readonly dir: string;
-  readonly jobsDir: string;
-}
-
-export interface PackageRef {
-  readonly load_id: string;
-  readonly stage: Stage;
   readonly dir: string;
   readonly jobsDir: string;
 }
@@ -548,84 +542,6 @@ function byLoadId(a: PackageRef, b: PackageRef): number {
   return a.load_id < b.load_id ? -1 : a.load_id > b.load_id ? 1 : 0;
 }
 
-/** What keeps this from being the manifest of the package, or undefined. */
-function whatIsWrong(manifest: Partial<Manifest> | null, loadId: string): string | undefined {
-  if (typeof manifest !== "object" || manifest === null) return "is not an object";
-  if (manifest.format !== 1) return `has format ${String(manifest.format)}, not 1`;
-  if (manifest.load_id !== loadId) return `is that of package ${String(manifest.load_id)}`;
-  for (const key of ["pipeline_name", "schema_name", "run_id", "created_at"] as const) {
-    if (typeof manifest[key] !== "string") return `has no ${key}`;
-  }
-  if (!Array.isArray(manifest.resources)) return "has no resources";
-  if (!Array.isArray(manifest.jobs)) return "has no jobs";
-  const odd = manifest.jobs.find((job) => parseJobName(String(job?.file)) === undefined);
-  return odd === undefined ? undefined : "names a job file that is none";
-}
-
-/** The files in new/ are the jobs of the manifest, neither more nor less nor shorter. */
-async function verifyJobs(ref: PackageRef, manifest: Manifest): Promise<void> {
-  const files = new Set(await namesIn(ref.jobsDir));
-  for (const job of manifest.jobs) {
-    const path = join(ref.jobsDir, job.file);
-    if (!files.delete(job.file)) throw corrupt(path, ref.load_id, "is missing");
-    const { size } = await stat(path);
-    if (size !== job.bytes) throw corrupt(path, ref.load_id, `has ${size} bytes instead of ${job.bytes}`);
-  }
-  for (const file of files) throw corrupt(join(ref.jobsDir, file), ref.load_id, "is not in the manifest");
-}
-
-async function verifyContent(ref: PackageRef, manifest: Manifest): Promise<void> {
-  for (const job of manifest.jobs) {
-    if (job.crc32 === undefined) continue;
-    const path = join(ref.jobsDir, job.file);
-    let crc = 0;
-    for await (const bytes of createReadStream(path, { highWaterMark: 1 << 20 })) crc = crc32(bytes, crc);
-    if (crc !== job.crc32) throw corrupt(path, ref.load_id, "does not have the checksum it was sealed with");
-  }
-}
-
-function corrupt(path: string, loadId: string, what: string, cause?: unknown): EngineError {
-  return new EngineError("PACKAGE_CORRUPT", `Package ${loadId}: ${path} ${what}.`, {
-    details: { load_id: loadId, path },
-    cause,
-  });
-}
-
 function defect(what: string): EngineError {
   return new EngineError("INTERNAL", `Refused: ${what}.`);
-}
-
-async function readOrCorrupt(path: string, loadId: string): Promise<string> {
-  const text = await readIfThere(path);
-  if (text === undefined) throw corrupt(path, loadId, "is missing");
-  return text;
-}
-
-async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
-}
-
-async function namesIn(dir: string): Promise<string[]> {
-  try {
-    return await readdir(dir);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw error;
-  }
-}
-
-async function loadIdsIn(dir: string): Promise<string[]> {
-  return (await namesIn(dir)).filter(isLoadId).sort();
 }

@@ -102,3 +102,11 @@ export type SchemaChange =
       readonly before: unknown;
       readonly after: unknown;
     };
+
+/** A package in the folder of its stage. */
+export interface PackageRef {
+  readonly load_id: string;
+  readonly stage: Stage;
+  readonly dir: string;
+  readonly jobsDir: string;
+}

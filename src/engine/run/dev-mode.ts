@@ -6,8 +6,16 @@ import type { Run } from "./run.ts";
 /** In dev mode, and after it, what is here belongs to a dataset that nobody goes on with. */
 export async function forgetDevMode({ store, pipeline }: Run): Promise<void> {
   const text = await store.committedState();
-  const wasDev = text !== undefined && stateFromText(text)._local?._dev_mode === true;
-  if (pipeline.options.devMode || wasDev) await store.forgetAll();
+  if (pipeline.options.devMode || (text !== undefined && isOfDevMode(text))) await store.forgetAll();
+}
+
+/** A damaged state is none of dev mode's: the sync that follows puts it right. */
+function isOfDevMode(text: string): boolean {
+  try {
+    return stateFromText(text)._local?._dev_mode === true;
+  } catch {
+    return false;
+  }
 }
 
 /** `20240131093000`, in UTC. */

@@ -33,7 +33,6 @@ export async function locked(
   const runId = options.runId ?? newRunId(started);
   const mask = options.mask ?? ((value) => value);
   const context = contextOf(pipeline, options, runId);
-  await mkdir(dir, { recursive: true });
   const recorder = new RunRecorder(
     { runId, pipeline: name, dataset, destination: destination.displayName },
     runs,
@@ -42,6 +41,7 @@ export async function locked(
   );
   let lock: ReturnType<typeof acquireLock>;
   try {
+    await mkdir(dir, { recursive: true });
     lock = acquireLock(dir, { run_id: runId, command }, context);
   } catch (error) {
     return recorder.finish("failed", error);
@@ -63,7 +63,8 @@ export async function locked(
   } finally {
     context.boundary("run:finished");
     lock.release();
-    await runs.pruneRuns(RUNS_KEPT);
+    // a folder that cannot be written now is told of above, or by the next run
+    await runs.pruneRuns(RUNS_KEPT).catch(() => {});
   }
 }
 
@@ -72,7 +73,11 @@ function contextOf({ runs, options: own }: PipelineParts, options: RunOptions, r
   return {
     now: Date.now,
     log(level, event, fields = {}) {
-      runs.appendLog(runId, mask({ time: new Date().toISOString(), level, event, ...fields }));
+      try {
+        runs.appendLog(runId, mask({ time: new Date().toISOString(), level, event, ...fields }));
+      } catch {
+        // a run does not end because its log cannot be written
+      }
       options.log?.(level, event, fields);
     },
     signal: options.signal ?? new AbortController().signal,

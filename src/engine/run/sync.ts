@@ -1,12 +1,16 @@
-/** State and schemas are taken from the destination: it is the authority on what has been loaded. */
+/**
+ * State and schemas are taken from the destination: it is the authority on what has been loaded. What is kept
+ * here and cannot be read, or was edited, is replaced by it.
+ */
 
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { DestinationSession } from "../destinations/destination.ts";
 import { EngineError } from "../errors.ts";
-import { decodeStateBlob, stateHash } from "../interop/state.ts";
+import { decodeStateBlob, type PipelineState, stateHash } from "../interop/state.ts";
 import { stateFromText, stateToText } from "../pipeline-state.ts";
 import { schemaFromText } from "../schema/documents.ts";
+import { schemaVersionHash } from "../schema/version.ts";
 import type { Run } from "./run.ts";
 import { withSession } from "./session.ts";
 
@@ -32,19 +36,20 @@ export async function isVoid({ store }: Run, session: DestinationSession): Promi
 /** What the destination has that is not older than what is here is taken. */
 async function syncWith(run: Run, session: DestinationSession): Promise<SyncResult> {
   const { store, context, pipeline } = run;
-  const localText = await store.committedState();
-  const local = localText === undefined ? undefined : stateFromText(localText);
+  const local = await localState(run);
   if (!(await session.exists())) {
     if (await isVoid(run, session)) await forgetVoid(run);
+    else if (local === "damaged") await rm(join(pipeline.dir, "state.json"));
     return { restored: false, state_version: 0, schemas: [] };
   }
   const row = await session.readState(pipeline.name);
+  if (row === undefined && local === "damaged") await rm(join(pipeline.dir, "state.json"));
   let restored = false;
-  let state = local;
-  if (row && (!local || row.version >= local._state_version)) {
+  let state = local === "damaged" ? undefined : local;
+  if (row && (!state || row.version >= state._state_version)) {
     const remote = decodeStateBlob(row.state);
-    if (!local || stateHash(remote) !== local._version_hash) {
-      if (local?._local) remote._local = local._local;
+    if (!state || stateHash(remote) !== state._version_hash) {
+      if (state?._local) remote._local = state._local;
       await store.writeCommittedState(stateToText(remote));
       state = remote;
       restored = true;
@@ -55,13 +60,41 @@ async function syncWith(run: Run, session: DestinationSession): Promise<SyncResu
     const newest = await session.readSchema(name);
     if (!newest) continue;
     schemas.push(name);
-    const here = await store.committedSchema(name);
-    if (here !== undefined && schemaFromText(here).version_hash === newest.version_hash) continue;
+    if ((await localSchemaHash(run, name)) === newest.version_hash) continue;
     await store.writeCommittedSchema(name, newest.schema);
     restored = true;
   }
   if (restored) context.log("info", "state.restored", { state_version: state?._state_version ?? 0, schemas });
   return { restored, state_version: state?._state_version ?? 0, schemas };
+}
+
+async function localState({ store, recorder }: Run): Promise<PipelineState | "damaged" | undefined> {
+  const text = await store.committedState();
+  if (text === undefined) return undefined;
+  try {
+    return stateFromText(text);
+  } catch {
+    recorder.warn(
+      "state.json of the pipeline's folder cannot be read: the destination's state takes its place.",
+    );
+    return "damaged";
+  }
+}
+
+/** The hash of the schema that is kept here; undefined when there is none that can be trusted. */
+async function localSchemaHash({ store, recorder }: Run, name: string): Promise<string | undefined> {
+  const text = await store.committedSchema(name);
+  if (text === undefined) return undefined;
+  try {
+    const schema = schemaFromText(text);
+    if (schemaVersionHash(schema) === schema.version_hash) return schema.version_hash;
+  } catch (error) {
+    if (error instanceof EngineError && error.code === "SCHEMA_ENGINE_NEWER") throw error;
+  }
+  recorder.warn(
+    `${name}.schema.json of the pipeline's folder was changed by hand or cannot be read: the destination's schema takes its place. To change a schema use import_schema_path.`,
+  );
+  return undefined;
 }
 
 async function forgetVoid({ recorder, context, pipeline }: Run): Promise<void> {
@@ -87,9 +120,8 @@ export async function takeFromDestination(run: Run): Promise<void> {
       );
     }
     const remote = decodeStateBlob(row.state);
-    const local = await store.committedState();
-    const kept = local === undefined ? undefined : stateFromText(local)._local;
-    if (kept) remote._local = kept;
+    const local = await localState(run);
+    if (typeof local === "object" && local._local) remote._local = local._local;
     await store.writeCommittedState(stateToText(remote));
     for (const name of remote.schema_names ?? []) {
       const newest = await session.readSchema(name);

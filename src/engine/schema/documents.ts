@@ -9,8 +9,15 @@ import { indentJson, parseJsonDocument, plainJson } from "../interop/json.ts";
 import type { Schema } from "./types.ts";
 import { bumpSchema, schemaToStored, storedToSchema } from "./version.ts";
 
+/** Errors: SCHEMA_INVALID, SCHEMA_ENGINE_NEWER. */
 export function schemaFromText(text: string): Schema {
-  return storedToSchema(parseJsonDocument(Buffer.from(text)));
+  let stored: unknown;
+  try {
+    stored = parseJsonDocument(Buffer.from(text));
+  } catch (cause) {
+    throw new EngineError("SCHEMA_INVALID", "The stored schema cannot be used: it is not JSON.", { cause });
+  }
+  return storedToSchema(stored);
 }
 
 export function schemaToText(schema: Schema): string {

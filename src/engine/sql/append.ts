@@ -1,6 +1,6 @@
 /** Append: the rows go straight into the table. */
 
-import type { TableJobs } from "../destinations/destination.ts";
+import type { TableJobs } from "../destinations/plan-facts.ts";
 import type { Dataset } from "./dialect.ts";
 import type { LoadColumn, Step } from "./statement.ts";
 

@@ -5,7 +5,7 @@
  * else gave it, are reported and left alone.
  */
 
-import type { LiveCatalogue } from "../destinations/destination.ts";
+import type { LiveCatalogue } from "../destinations/plan-facts.ts";
 import {
   type CompleteColumn,
   completeColumns,

@@ -3,7 +3,7 @@
  * stored versions of the schema go as well, as in dlt: they would tell of tables that are not there.
  */
 
-import type { LiveCatalogue } from "../destinations/destination.ts";
+import type { LiveCatalogue } from "../destinations/plan-facts.ts";
 import { VERSION_TABLE } from "../schema/tables.ts";
 import type { DdlStatement } from "./ddl.ts";
 import { type Dataset, type Dialect, qualified } from "./dialect.ts";

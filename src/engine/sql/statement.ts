@@ -1,6 +1,6 @@
 /** The pieces of a plan: each can be printed, and running them in order is all that loading does. */
 
-import type { LiveCatalogue } from "../destinations/destination.ts";
+import type { LiveCatalogue } from "../destinations/plan-facts.ts";
 import type { Kind } from "../normalize/column-buffer.ts";
 import { kindOf } from "../normalize/column-buffer.ts";
 import { completeColumns } from "../schema/tables.ts";

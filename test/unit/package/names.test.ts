@@ -83,6 +83,15 @@ describe("job names", () => {
   });
 });
 
+test("job names fit into a file system, however long the table's name is", () => {
+  const fileId = newFileId();
+  for (const table of ["t".repeat(300), "表".repeat(100), `${"a".repeat(198)}🙂`]) {
+    const file = formatJobName({ table, fileId, retry: 0, format: "typed-jsonl" });
+    expect(Buffer.byteLength(file)).toBeLessThanOrEqual(255);
+    expect(table.startsWith(parseJobName(file)!.table)).toBe(true);
+  }
+});
+
 test("run ids sort by time to the millisecond", () => {
   const at = Date.UTC(2026, 10, 22, 16, 2, 45, 999);
   expect(newRunId(at)).toMatch(/^20261122T160245-3e7[0-9a-f]{3}$/);

@@ -143,7 +143,8 @@ async function explain(
           details: { table },
         });
   }
-  if (message.startsWith("Out of Memory Error")) return duckdbError(error, "load", { table });
+  if (/^Out of Memory Error|No space left on device/.test(message))
+    return duckdbError(error, "load", { table });
   return new EngineError("LOAD_FAILED", `Rows could not be loaded into table ${table}.`, {
     details: { table },
     cause: error,

@@ -44,6 +44,7 @@ export function duckdbError(error: unknown, doing: Doing, where: Where = {}): En
 
   if (/^interrupt$/i.test(kind)) return fail("CANCELLED", "DuckDB was interrupted.");
   if (message.includes("Could not set lock on file")) return locked(message, fail);
+  if (/No space left on device$/.test(line)) return fail("DISK_FULL", "The disk with the database is full.");
   if (ABOUT_VALUES.has(kind)) {
     const text = aboutValue(kind, message);
     return fail(doing === "load" ? "LOAD_VALUE" : "QUERY_FAILED", text);
@@ -56,9 +57,6 @@ export function duckdbError(error: unknown, doing: Doing, where: Where = {}): En
         });
       }
       if (/version number/i.test(line)) return otherVersion(line, fail);
-      if (/No space left on device/i.test(line)) {
-        return fail("LOAD_FAILED", "The disk is full.", { hint: "Make room on the disk and run again." });
-      }
       if (doing === "open") return fail("DESTINATION_INVALID", `DuckDB cannot open its file: ${line}`);
       break;
     case "Serialization":

@@ -26,7 +26,7 @@ import type { CommitReport, PackageLoad, PackageStart, PackageToCommit, TableJob
 import { bulkLoad } from "./bulk-load.ts";
 import { isCommitted, type Live, readLive, readRows } from "./catalogue.ts";
 import { duckdbError } from "./errors.ts";
-import { appendShare, type MemoryShare, setMemory } from "./memory.ts";
+import { appendShare, type MemoryShare, setMemory, transactionShare } from "./memory.ts";
 
 /**
  * From so many rows on a table is filled by all threads side by side. In the order of the rows they would wait for
@@ -55,6 +55,10 @@ export class DuckdbPackageLoad implements PackageLoad {
   private readonly context: RunContext;
   /** All that DuckDB may use; appending gets a part of it. */
   private readonly memory: MemoryShare;
+  /** The same for this transaction, whose tables may need more. */
+  private share: MemoryShare;
+  /** Columns that the transaction has filled. */
+  private filled = 0;
   private readonly start: PackageStart;
   private connection!: DuckDBConnection;
   private connected = false;
@@ -85,6 +89,7 @@ export class DuckdbPackageLoad implements PackageLoad {
     this.dataset = dataset;
     this.context = context;
     this.memory = memory;
+    this.share = memory;
     this.start = start;
     this.execution = new PlanExecution(context, start.loadId);
   }
@@ -177,6 +182,7 @@ export class DuckdbPackageLoad implements PackageLoad {
     this.inTransaction = false;
     this.loadedAhead.clear();
     this.ddlDone.clear();
+    this.filled = 0;
   }
 
   private async loadAhead(schema: Schema, job: TableJobs): Promise<void> {
@@ -191,8 +197,10 @@ export class DuckdbPackageLoad implements PackageLoad {
     if (load?.kind !== "load") return;
     const ahead = this.loadedAhead.get(job.table) ?? { files: new Set(), columns: [], rows: 0, bytes: 0 };
     // the other threads are left to those who make the next jobs
-    await setMemory(this.connection, appendShare(load.columns.length, { ...this.memory, threads: 1 }));
+    const share = appendShare(load.columns.length, { ...this.share, threads: 1 }, this.filled);
+    await setMemory(this.connection, share);
     const { rows } = await bulkLoad(this.connection, load.into, load.columns, job.files, this.context);
+    this.filled += load.columns.length;
     for (const file of job.files) ahead.files.add(basename(file));
     ahead.columns = load.columns;
     ahead.rows += rows;
@@ -236,15 +244,24 @@ export class DuckdbPackageLoad implements PackageLoad {
       }
       plan = this.plan(work);
     }
+    const loads = plan.roots.flatMap(({ steps }) => steps.filter((step) => step.kind === "load"));
+    this.share = transactionShare(
+      loads.map(({ columns }) => columns.length),
+      this.memory,
+    );
     return this.execution.run(plan, {
       ddl: (sql) => this.ddl(sql),
       sql: async (sql) => {
-        await setMemory(this.connection, this.memory);
+        await setMemory(this.connection, this.share);
         return (await this.connection.run(sql)).rowsChanged;
       },
       load: (step) => this.load(step, work),
       metadata: (statement) => readRows(this.connection, statement),
-      commit: () => this.endTransaction(),
+      commit: async () => {
+        // else what appending was given is enough, and more would only fill up
+        if (this.share.bytes > this.memory.bytes) await setMemory(this.connection, this.share);
+        await this.endTransaction();
+      },
     });
   }
 
@@ -278,7 +295,8 @@ export class DuckdbPackageLoad implements PackageLoad {
     const toCome = (work.jobs.find(({ table }) => table === step.table)?.rows ?? 0) - before;
     let rows = before;
     if (files.length > 0) {
-      await setMemory(this.connection, appendShare(step.columns.length, this.memory));
+      await setMemory(this.connection, appendShare(step.columns.length, this.share, this.filled));
+      this.filled += step.columns.length;
       const loaded = await bulkLoad(this.connection, step.into, step.columns, files, {
         signal: this.context.signal,
         // rows of a staging table are told apart by their order

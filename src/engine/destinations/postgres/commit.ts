@@ -1,14 +1,12 @@
 /**
  * One package in one transaction:
  *
- *     begin -> lock of the dataset -> (load id known: rollback, done) -> DDL -> rows of each root table
- *           -> unique constraints of new tables -> metadata -> commit
+ *     begin -> (load id known: rollback, done) -> plan -> locks that the plan needs -> plan again
+ *           -> DDL -> rows of each root table -> unique constraints of new tables -> metadata -> commit
  *
- * Whatever fails before the commit leaves nothing behind. The lock ends with the transaction: two first loads
- * of one dataset would else both create its tables, and one would fail.
+ * Whatever fails before the commit leaves nothing behind. Locks (see locks.ts) end with the transaction.
  */
 
-import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import type { RunContext } from "../../context.ts";
 import { EngineError } from "../../errors.ts";
@@ -21,6 +19,7 @@ import { datasetExists, isCommitted, readCatalogue, readComments } from "./catal
 import type { Connection } from "./connection.ts";
 import { copyFiles } from "./copy.ts";
 import { isFromPostgres, postgresError } from "./errors.ts";
+import { covers, type Locks, locksOf, takeLoadLock, takeLocks, takeVersionLock, union } from "./locks.ts";
 
 export interface CommitSettings {
   readonly statementTimeoutMs: number;
@@ -29,6 +28,8 @@ export interface CommitSettings {
 }
 
 const PROGRESS_MS = 250;
+/** A load that waits for another one says so after this time. */
+const WAITING_MS = 500;
 
 export class Commit {
   private readonly connection: Connection;
@@ -91,11 +92,17 @@ export class Commit {
       this.inTransaction = false;
       return ALREADY_COMMITTED;
     }
-    const report = await this.execution.run(await this.plan(), {
+    const plan = await this.planLocked();
+    let versionsLocked = false;
+    const report = await this.execution.run(plan, {
       ddl: (sql) => connection.run(sql),
       sql: (sql) => connection.run(sql),
       load: (step) => this.load(step),
-      metadata: (statement) => connection.rows(statement),
+      metadata: async (statement) => {
+        if (!versionsLocked) await this.waited(takeVersionLock(dataset.schema));
+        versionsLocked = true;
+        await connection.rows(statement);
+      },
       commit: async () => {
         await connection.run("commit");
         this.inTransaction = false;
@@ -113,16 +120,40 @@ set local lock_timeout = 0;
 set local idle_in_transaction_session_timeout = 0;
 set local time zone 'UTC';
 set local datestyle = 'ISO, MDY'`);
-    const parameters = [datasetLockKey(this.dataset.schema)];
-    const [tried] = await connection.rows({
-      sql: "select pg_catalog.pg_try_advisory_xact_lock($1::bigint) as got",
-      parameters,
-    });
-    if (tried?.got !== "t") {
-      this.context.log("info", "postgres:waiting_for_another_load", { dataset: this.dataset.schema });
-      await connection.rows({ sql: "select pg_catalog.pg_advisory_xact_lock($1::bigint)", parameters });
+    // An earlier attempt whose connection was lost may still be at work.
+    await this.waited(takeLoadLock(this.dataset.schema, this.work.loadId));
+  }
+
+  /** The plan, with the locks that it needs. */
+  private async planLocked(): Promise<LoadPlan> {
+    const { connection, dataset, settings, work } = this;
+    let held: Locks = new Map();
+    for (;;) {
+      const plan = await this.plan();
+      const needed = locksOf(work.schema, plan);
+      if (covers(held, needed)) {
+        await connection.run(`set local lock_timeout = ${Math.trunc(settings.lockTimeoutMs)}`);
+        return plan;
+      }
+      // Locks that came one after the other, as plans came to need them, could be waited for in a circle.
+      if (held.size > 0) {
+        await connection.run("rollback");
+        await this.begin();
+      }
+      held = union(held, needed);
+      await this.waited(takeLocks(dataset.schema, held));
     }
-    await connection.run(`set local lock_timeout = ${Math.trunc(settings.lockTimeoutMs)}`);
+  }
+
+  private async waited(sql: string): Promise<void> {
+    const telling = setTimeout(() => {
+      this.context.log("info", "postgres:waiting_for_another_load", { dataset: this.dataset.schema });
+    }, WAITING_MS);
+    try {
+      await this.connection.run(sql);
+    } finally {
+      clearTimeout(telling);
+    }
   }
 
   private async plan(): Promise<LoadPlan> {
@@ -189,9 +220,4 @@ set local datestyle = 'ISO, MDY'`);
       return postgresError(error, { doing: "load", where, login: this.connection.settings });
     });
   }
-}
-
-/** 64 bits of the dataset's name as text. Two datasets that share them would only wait for each other. */
-function datasetLockKey(schema: string): string {
-  return createHash("sha256").update(`loadwright:dataset:${schema}`).digest().readBigInt64BE(0).toString();
 }

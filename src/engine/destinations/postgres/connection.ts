@@ -4,8 +4,8 @@
  * pooler may give each transaction another backend.
  */
 
+import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { connect as connectSocket } from "node:net";
 import type { ConnectionOptions } from "node:tls";
 import pg from "pg";
 import type { RunContext } from "../../context.ts";
@@ -20,15 +20,27 @@ const AS_TEXT = { getTypeParser: () => (value: string) => value } as unknown as 
 
 export type TextRow = Readonly<Record<string, string | null>>;
 
+/** What of the driver's connection is used to cancel: its types leave these out. */
+interface CancelRequest {
+  readonly stream: { end(): void };
+  on(event: "error", listener: () => void): void;
+  once(event: "connect" | "sslconnect", listener: () => void): void;
+  connect(portOrSocket: number | string, host?: string): void;
+  requestSsl(): void;
+  cancel(processID: number, secretKey: number): void;
+}
+
 export class Connection {
   readonly client: pg.Client;
   readonly settings: ConnectionSettings;
+  private readonly tls: ConnectionOptions | false;
   /** Set when the server or the network ended it. */
   lost: Error | undefined;
 
-  private constructor(client: pg.Client, settings: ConnectionSettings) {
+  private constructor(client: pg.Client, settings: ConnectionSettings, tls: ConnectionOptions | false) {
     this.client = client;
     this.settings = settings;
+    this.tls = tls;
     // Without a listener a connection that the server ends while idle would end the process.
     client.on("error", (error) => {
       this.lost = error;
@@ -52,8 +64,8 @@ export class Connection {
     }
   }
 
-  static of(client: pg.Client, settings: ConnectionSettings): Connection {
-    return new Connection(client, settings);
+  static of(client: pg.Client, settings: ConnectionSettings, tls: ConnectionOptions | false): Connection {
+    return new Connection(client, settings, tls);
   }
 
   /** Statements without parameters, in one round trip. */
@@ -77,21 +89,24 @@ export class Connection {
     });
   }
 
-  /** Asks the server to end the statement that is running; one that does not listen loses the connection. */
+  /**
+   * Asks the server to end the statement that is running; one that does not listen loses the connection. The
+   * request holds a key, so it is encrypted where the connection is.
+   */
   interrupt(): void {
     const { processID, secretKey } = this.client as unknown as { processID?: number; secretKey?: number };
     const { host, port } = this.settings;
     if (processID == null || secretKey == null) return;
-    const request = Buffer.alloc(16);
-    request.writeInt32BE(16, 0);
-    request.writeInt32BE(80_877_102, 4);
-    request.writeInt32BE(processID, 8);
-    request.writeInt32BE(secretKey, 12);
-    const socket = host.startsWith("/")
-      ? connectSocket(`${host}/.s.PGSQL.${port}`)
-      : connectSocket(port, host);
-    socket.on("error", () => {});
-    socket.end(request);
+    const request = new pg.Connection({ ssl: this.tls }) as unknown as CancelRequest;
+    request.on("error", () => {});
+    const send = (): void => {
+      request.cancel(processID, secretKey);
+      request.stream.end();
+    };
+    request.once("connect", this.tls === false ? send : () => request.requestSsl());
+    request.once("sslconnect", send);
+    if (host.startsWith("/")) request.connect(`${host}/.s.PGSQL.${port}`);
+    else request.connect(port, host);
     const giveUp = setTimeout(() => this.destroy(), 5_000);
     giveUp.unref();
     this.client.once("end", () => clearTimeout(giveUp));
@@ -121,7 +136,7 @@ async function connect(settings: ConnectionSettings, ssl: ConnectionOptions | fa
     connectionTimeoutMillis: settings.connectTimeoutMs,
     keepAlive: true,
   });
-  const connection = Connection.of(client, settings);
+  const connection = Connection.of(client, settings, ssl);
   await client.connect();
   return connection;
 }
@@ -139,15 +154,25 @@ async function tlsOptions(settings: ConnectionSettings): Promise<ConnectionOptio
 }
 
 async function certificates(file: string): Promise<string> {
-  try {
-    return await readFile(file, "utf8");
-  } catch (cause) {
-    throw new EngineError("CONFIG_INVALID", `The root certificate cannot be read: ${file}`, {
-      hint: "Set ssl_root_cert to a PEM file.",
+  const unusable = (why: string, cause: unknown): EngineError =>
+    new EngineError("CONFIG_INVALID", `The root certificate ${why}: ${file}`, {
+      hint: "Set ssl_root_cert to a PEM file with the certificates to trust.",
       details: { file },
       cause,
     });
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (cause) {
+    throw unusable("cannot be read", cause);
   }
+  try {
+    // refuses what the connection would take for no certificates at all
+    new X509Certificate(text);
+  } catch (cause) {
+    throw unusable("is no certificate", cause);
+  }
+  return text;
 }
 
 /** A mistake in the address is told at once: attempts that cannot succeed may get the address banned. */

@@ -53,6 +53,15 @@ export function isFromPostgres(error: unknown): boolean {
   return isServerError(error) || (typeof code === "string" && CODES.has(code)) || LOST.test(error.message);
 }
 
+/**
+ * Is it over in seconds, so that the same load may go through by itself? A table that stays locked and a full
+ * disk are transient too, but have been waited for or need somebody.
+ */
+export function isTransient(error: unknown): boolean {
+  if (!(error instanceof EngineError) || error.retry !== "yes") return false;
+  return error.code === "DESTINATION_UNREACHABLE" || String(error.details.sqlstate).startsWith("40");
+}
+
 type Fail = (
   code: ErrorCode,
   text: string,
@@ -212,6 +221,16 @@ function serverError(error: ServerError, context: Context, failWith: Fail): Engi
     case "42P01":
       if (doing === "query") return fail("TABLE_NOT_FOUND", `Postgres: ${message}`);
       break;
+    case "54011":
+      return fail(usual, "A table of Postgres has 1,600 columns at most.", {
+        hint: "Leave out columns in a map() step, or keep nested parts as JSON with maxTableNesting.",
+        retry: "after_fix",
+      });
+    case "53200":
+      return fail(usual, `Postgres ran out of memory: ${message}`, {
+        hint: "Where it is shared memory, the tables of one load are more than the server can lock: raise its max_locks_per_transaction. Else run again later.",
+        retry: "yes",
+      });
     case "53300":
       return fail("DESTINATION_UNREACHABLE", "The server has no connection free.", {
         hint: "Close other clients, or use a pooler.",
@@ -263,7 +282,11 @@ function valueError(error: ServerError, { where = {} }: Context, fail: Fail): En
         "The key is there already or twice in the load: merge instead of appending, or widen the key.",
       );
     case "54000":
-      return refuse(`${subject} cannot hold a value of that size.`);
+      if (column !== undefined) return refuse(`${subject} cannot hold a value of that size.`);
+      return refuse(
+        `A row${ofTable} is too large for Postgres, which keeps all but long texts and JSON in one page of 8 kB.`,
+        "Leave out columns in a map() step, or keep nested parts as JSON with maxTableNesting; where there is an index, its values must be short too.",
+      );
   }
   if (sqlstate.startsWith("23")) return refuse(`A row breaks a constraint${ofTable}.`);
   return refuse(`${subject} cannot hold a value of this load (${sqlstate}).`);
@@ -272,10 +295,16 @@ function valueError(error: ServerError, { where = {} }: Context, fail: Fail): En
 interface NetworkRule {
   readonly retry: Retry;
   readonly text: string;
+  readonly hint?: string;
   readonly supabase?: Parameters<typeof supabaseHint>[1];
 }
 
-const NO_CERTIFICATE = "The server's certificate could not be verified.";
+const UNVERIFIED: NetworkRule = {
+  retry: "after_fix",
+  text: "The server's certificate could not be verified.",
+  hint: "Set ssl_root_cert to a file with the authority that signed it. ssl_mode require without ssl_root_cert encrypts, but does not check who answers.",
+  supabase: "tls",
+};
 const CODES: ReadonlyMap<string, NetworkRule> = new Map<string, NetworkRule>([
   ["ECONNREFUSED", { retry: "yes", text: "The server refused the connection.", supabase: "refused" }],
   ["ENOTFOUND", { retry: "after_fix", text: "There is no host of that name.", supabase: "no_name" }],
@@ -286,14 +315,38 @@ const CODES: ReadonlyMap<string, NetworkRule> = new Map<string, NetworkRule>([
   ["ECONNRESET", { retry: "yes", text: "The connection was cut." }],
   ["EPIPE", { retry: "yes", text: "The connection was cut." }],
   ["ENOENT", { retry: "after_fix", text: "There is no server on that socket." }],
-  ["SELF_SIGNED_CERT_IN_CHAIN", { retry: "after_fix", text: NO_CERTIFICATE, supabase: "tls" }],
-  ["DEPTH_ZERO_SELF_SIGNED_CERT", { retry: "after_fix", text: NO_CERTIFICATE, supabase: "tls" }],
-  ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", { retry: "after_fix", text: NO_CERTIFICATE, supabase: "tls" }],
-  ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", { retry: "after_fix", text: NO_CERTIFICATE, supabase: "tls" }],
-  ["CERT_HAS_EXPIRED", { retry: "after_fix", text: "The server's certificate has expired." }],
+  ["SELF_SIGNED_CERT_IN_CHAIN", UNVERIFIED],
+  ["DEPTH_ZERO_SELF_SIGNED_CERT", UNVERIFIED],
+  ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", UNVERIFIED],
+  ["UNABLE_TO_GET_ISSUER_CERT", UNVERIFIED],
+  ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", UNVERIFIED],
+  // by another authority of the same name
+  ["CERT_SIGNATURE_FAILURE", UNVERIFIED],
+  ["CERT_UNTRUSTED", UNVERIFIED],
+  ["INVALID_CA", UNVERIFIED],
+  [
+    "CERT_HAS_EXPIRED",
+    {
+      retry: "after_fix",
+      text: "The server's certificate has expired.",
+      hint: "Renew it at the server; check this machine's clock.",
+    },
+  ],
+  [
+    "CERT_NOT_YET_VALID",
+    {
+      retry: "after_fix",
+      text: "The server's certificate is not valid yet.",
+      hint: "Check this machine's clock and the server's.",
+    },
+  ],
   [
     "ERR_TLS_CERT_ALTNAME_INVALID",
-    { retry: "after_fix", text: "The server's certificate is for another host." },
+    {
+      retry: "after_fix",
+      text: "The server's certificate is for another host.",
+      hint: "Connect by a name that the certificate has; or set ssl_mode to verify-ca, which checks the authority and not the name.",
+    },
   ],
 ]);
 const LOST =
@@ -305,11 +358,7 @@ function networkError(error: unknown, message: string, { login }: Context, fail:
   const rule = code === undefined ? undefined : CODES.get(code);
   const at = login === undefined ? "" : ` (${login.host}:${login.port})`;
   if (rule !== undefined) {
-    const hint =
-      (login && rule.supabase && supabaseHint(login, rule.supabase)) ??
-      (rule.text === NO_CERTIFICATE
-        ? "Set ssl_root_cert to a file with the certificate authority, or ssl_mode to require."
-        : undefined);
+    const hint = (login && rule.supabase && supabaseHint(login, rule.supabase)) ?? rule.hint;
     return fail("DESTINATION_UNREACHABLE", `Postgres cannot be reached: ${rule.text}${at}`, {
       hint,
       retry: rule.retry,

@@ -1,6 +1,8 @@
 /** Postgres as a destination: one schema a dataset, one connection a session, one transaction a package. */
 
+import pRetry from "p-retry";
 import type { RunContext } from "../../context.ts";
+import { toEnvelope } from "../../errors.ts";
 import type { LoadPlan } from "../../load/plan.ts";
 import { BOUNDARY_TABLE } from "../../schema/boundary-table.ts";
 import { LOADS_TABLE, STATE_TABLE, VERSION_TABLE } from "../../schema/tables.ts";
@@ -27,12 +29,14 @@ import type {
 import { datasetExists, isCommitted, readCatalogue, tablesExist } from "./catalogue.ts";
 import { Commit, type CommitSettings } from "./commit.ts";
 import { Connection, type TextRow } from "./connection.ts";
-import { postgresError } from "./errors.ts";
+import { isTransient, postgresError } from "./errors.ts";
 import { type ConnectionSettings, connectionSettings, type PostgresOptions } from "./settings.ts";
 
 export type { PostgresOptions, SslMode } from "./settings.ts";
 
 const LOCK_TIMEOUT_MS = 5 * 60_000;
+/** Attempts after the first to commit a package: about eight seconds in all. */
+const COMMIT_RETRIES = 4;
 
 /** Errors: CONFIG_INVALID, CONFIG_MISSING. */
 export function postgres(options: PostgresOptions): Destination {
@@ -163,10 +167,22 @@ class PostgresSession implements DestinationSession {
     });
   }
 
+  /** Tried again where the server undid it or the connection was lost: no load id is committed twice. */
   async commitPackage(work: PackageToCommit): Promise<CommitReport> {
-    return this.exclusive((connection) => {
-      const { commit, context } = this.parts;
-      return new Commit(connection, this.parts, commit, context, work).run();
+    const { commit, context } = this.parts;
+    const once = (): Promise<CommitReport> =>
+      this.exclusive((connection) => new Commit(connection, this.parts, commit, context, work).run());
+    return pRetry(once, {
+      retries: COMMIT_RETRIES,
+      minTimeout: 500,
+      factor: 2,
+      randomize: true,
+      signal: context.signal,
+      shouldRetry: ({ error }) => isTransient(error),
+      onFailedAttempt: ({ error, retriesLeft }) => {
+        if (!isTransient(error) || retriesLeft === 0) return;
+        context.log("warn", "postgres:load_is_repeated", { load_id: work.loadId, ...toEnvelope(error) });
+      },
     });
   }
 

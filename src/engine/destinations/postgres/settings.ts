@@ -21,7 +21,10 @@ export interface PostgresOptions {
   readonly name?: string;
   /** Default: `prefer`, or `verify-full` for true and `disable` for false. */
   readonly ssl?: SslMode | boolean;
-  /** A file with the certificates to trust, PEM. With it `require` checks the certificate too. */
+  /**
+   * A file with the certificates to trust, PEM. With it `require` checks the certificate too. `system`: those
+   * that Node.js trusts, with `verify-full`.
+   */
   readonly sslRootCert?: string;
   /** Default: 15 s, as in dlt. */
   readonly connectTimeoutMs?: number;
@@ -71,14 +74,17 @@ export function connectionSettings(options: PostgresOptions): ConnectionSettings
   }
   const port = options.port ?? url.port ?? 5432;
   if (!Number.isInteger(port) || port < 1 || port > 65_535) throw invalid("The port is not a port number.");
+  const sslRootCert = options.sslRootCert ?? url.sslRootCert;
+  // libpq's word for the authorities of the machine, with which it checks the host too
+  const trustsSystem = sslRootCert === "system";
   return {
     host,
     port,
     database: options.database ?? url.database ?? username,
     username,
     password: options.password ?? url.password,
-    ssl: sslMode(options.ssl ?? url.ssl),
-    sslRootCert: options.sslRootCert ?? url.sslRootCert,
+    ssl: sslMode(trustsSystem ? "verify-full" : (options.ssl ?? url.ssl)),
+    sslRootCert: trustsSystem ? undefined : sslRootCert,
     connectTimeoutMs: options.connectTimeoutMs ?? url.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
     applicationName: options.applicationName ?? url.applicationName ?? "loadwright",
     ignored: url.ignored ?? [],
