@@ -41,7 +41,16 @@ interface User {
   readonly gid?: number;
 }
 
-export async function startPostgres(): Promise<PostgresServer> {
+/** Nothing has to outlive a crash of the machine. */
+const FAST = {
+  fsync: "off",
+  synchronous_commit: "off",
+  full_page_writes: "off",
+  max_wal_size: "4GB",
+} as const;
+
+/** `extra`: settings beside the server's defaults. */
+export async function startPostgres(extra: Readonly<Record<string, string>> = FAST): Promise<PostgresServer> {
   const folder = mkdtempSync(join(tmpdir(), "loadwright-postgres-"));
   const user = unprivileged();
   chmodSync(folder, 0o755);
@@ -71,11 +80,8 @@ export async function startPostgres(): Promise<PostgresServer> {
     listen_addresses: "127.0.0.1",
     unix_socket_directories: "",
     max_connections: 100,
-    fsync: "off",
-    synchronous_commit: "off",
-    full_page_writes: "off",
-    max_wal_size: "4GB",
     timezone: "UTC",
+    ...extra,
   };
   const server = spawn(
     join(bin, "postgres"),
