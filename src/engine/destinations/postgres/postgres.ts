@@ -19,26 +19,30 @@ import type {
   DestinationSession,
   LiveCatalogue,
   LoadRow,
+  PackageLoad,
+  PackageStart,
   PackageToCommit,
   QueryResult,
   SchemaVersionRow,
   StoredStateRow,
 } from "../destination.ts";
 import { datasetExists, isCommitted, readCatalogue, tablesExist } from "./catalogue.ts";
-import { Commit, type CommitSettings } from "./commit.ts";
 import { Connection, type TextRow } from "./connection.ts";
 import { postgresError } from "./errors.ts";
+import { type LoadSettings, PostgresPackageLoad, type Turn } from "./package-load.ts";
 import { type ConnectionSettings, connectionSettings, type PostgresOptions } from "./settings.ts";
 
 export type { PostgresOptions, SslMode } from "./settings.ts";
 
 const LOCK_TIMEOUT_MS = 5 * 60_000;
+/** A COPY costs next to nothing to begin, and the sooner it begins, the more of it goes on beside normalizing. */
+const JOB_BYTES_MAX = 16 << 20;
 
 /** Errors: CONFIG_INVALID, CONFIG_MISSING. */
 export function postgres(options: PostgresOptions): Destination {
   const settings = connectionSettings(options);
   const dialect = postgresDialect({ createIndexes: options.createIndexes });
-  const commit: CommitSettings = {
+  const load: LoadSettings = {
     statementTimeoutMs: options.statementTimeoutMs ?? 0,
     lockTimeoutMs: options.lockTimeoutMs ?? LOCK_TIMEOUT_MS,
     removesNuls: options.nul === "remove",
@@ -47,12 +51,16 @@ export function postgres(options: PostgresOptions): Destination {
     kind: "postgres",
     type: "dlt.destinations.postgres",
     name: options.name ?? null,
-    capabilities: { identifierLengthMax: POSTGRES_IDENTIFIER_BYTES_MAX, jobFormat: "blocks" },
+    capabilities: {
+      identifierLengthMax: POSTGRES_IDENTIFIER_BYTES_MAX,
+      jobFormat: "blocks",
+      jobBytesMax: JOB_BYTES_MAX,
+    },
     displayName: `postgres:${settings.host}:${settings.port}/${settings.database}`,
     async open(schema, context) {
       dialect.quote(schema); // refuses a name that Postgres would cut
       const connection = await Connection.open(settings, context);
-      return new PostgresSession(connection, { settings, dialect, dataset: { schema }, commit, context });
+      return new PostgresSession(connection, { settings, dialect, dataset: { schema }, load, context });
     },
   };
 }
@@ -61,7 +69,7 @@ interface SessionParts {
   readonly settings: ConnectionSettings;
   readonly dialect: Dialect;
   readonly dataset: Dataset;
-  readonly commit: CommitSettings;
+  readonly load: LoadSettings;
   readonly context: RunContext;
 }
 
@@ -157,17 +165,20 @@ class PostgresSession implements DestinationSession {
   }
 
   async planPackage(work: PackageToCommit): Promise<LoadPlan> {
-    return this.exclusive((connection) => {
-      const { commit, context } = this.parts;
-      return new Commit(connection, this.parts, commit, context, work).preview();
-    });
+    return this.packageLoad(work).preview(work);
   }
 
   async commitPackage(work: PackageToCommit): Promise<CommitReport> {
-    return this.exclusive((connection) => {
-      const { commit, context } = this.parts;
-      return new Commit(connection, this.parts, commit, context, work).run();
-    });
+    return this.beginPackage(work).commit(work);
+  }
+
+  beginPackage(start: PackageStart): PackageLoad {
+    return this.packageLoad(start);
+  }
+
+  private packageLoad(start: PackageStart): PostgresPackageLoad {
+    const { load, context } = this.parts;
+    return new PostgresPackageLoad(this.turn(), this.parts, load, context, start);
   }
 
   async close(): Promise<void> {
@@ -209,16 +220,30 @@ class PostgresSession implements DestinationSession {
     });
   }
 
-  /** A connection that was lost in between is opened again: nothing was kept in it. */
   private async exclusive<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
-    const turn = this.last.then(async () => {
-      if (this.connection.lost !== undefined) {
-        this.connection = await Connection.open(this.parts.settings, this.parts.context);
-      }
-      return work(this.connection);
+    const turn = this.turn();
+    try {
+      return await work(await turn.connection());
+    } finally {
+      turn.end();
+    }
+  }
+
+  private turn(): Turn {
+    const before = this.last;
+    let end = (): void => {};
+    this.last = new Promise<void>((resolve) => {
+      end = resolve;
     });
-    this.last = turn.catch(() => {});
-    return turn;
+    return { connection: () => before.then(() => this.connected()), end };
+  }
+
+  /** A connection that was lost in between is opened again: nothing was kept in it. */
+  private async connected(): Promise<Connection> {
+    if (this.connection.lost !== undefined) {
+      this.connection = await Connection.open(this.parts.settings, this.parts.context);
+    }
+    return this.connection;
   }
 }
 
