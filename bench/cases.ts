@@ -8,6 +8,7 @@ export interface Load {
   readonly input: Input;
   /** What the database's own client runs for it. */
   readonly sql: readonly string[];
+  readonly sqlWithIds?: readonly string[];
 }
 
 export interface Target {
@@ -55,10 +56,11 @@ const EVENTS_SQL = `id bigint, account bigint, quantity bigint, big bigint, pric
   created_at timestamp with time zone, active boolean, code varchar, note varchar`;
 const CSV_EVENTS_SQL = `${EVENTS_SQL}, city varchar, day date`;
 
-const file = (set: "flat" | "changes" | "nested", sql: readonly string[]): Load => ({
-  input: { kind: "file", set, format: "jsonl" },
-  sql,
-});
+const file = (
+  set: "flat" | "changes" | "nested",
+  sql: readonly string[],
+  sqlWithIds?: readonly string[],
+): Load => ({ input: { kind: "file", set, format: "jsonl" }, sql, sqlWithIds });
 const csv = (sql: readonly string[]): Load => ({ input: { kind: "file", set: "csv", format: "csv" }, sql });
 
 /** How the peers do beside us, in both their ways. */
@@ -75,6 +77,13 @@ const POSTGRES_FLAT = [
   `create schema bench; create table bench.events (${EVENTS_SQL})`,
   "\\copy bench.events from '{path}'",
 ];
+const COLUMNS = Object.keys(EVENTS).join(", ");
+const POSTGRES_FLAT_WITH_IDS = [
+  `create schema bench; create table bench.events (${EVENTS_SQL}, _dlt_load_id varchar not null default '1800000000.5',
+    _dlt_id varchar not null default substr(md5(random()::text), 1, 14))`,
+  `\\copy bench.events (${COLUMNS}) from '{path}'`,
+  "alter table bench.events add unique (_dlt_id)",
+];
 const POSTGRES_CSV = [
   `create schema bench; create table bench.events (${CSV_EVENTS_SQL})`,
   "\\copy bench.events from '{path}' (format csv, header)",
@@ -87,8 +96,14 @@ const POSTGRES_CSV = [
 const MERGE_STAGED = [
   "begin",
   "delete from bench.events where id in (select id from staged)",
-  "insert into bench.events select * from staged",
+  `insert into bench.events (${COLUMNS}) select ${COLUMNS} from staged`,
   "commit",
+];
+
+const POSTGRES_STAGED = [
+  `create temp table staged (${EVENTS_SQL})`,
+  "\\copy staged from '{path}'",
+  "analyze staged",
 ];
 
 export const CASES: readonly Case[] = [
@@ -201,11 +216,12 @@ from (
     title: "rows of a TypeScript source → Postgres",
     destination: "postgres",
     table: "events",
-    loads: [{ input: { kind: "rows" }, sql: POSTGRES_FLAT }],
-    contenders: ["psql", "loadwright", "loadwright, no index", "dlt", "dlt, tuned"],
+    loads: [{ input: { kind: "rows" }, sql: POSTGRES_FLAT, sqlWithIds: POSTGRES_FLAT_WITH_IDS }],
+    contenders: ["psql", "psql, with ids", "loadwright", "loadwright, no index", "dlt", "dlt, tuned"],
     compared: [{ name: "events", columns: EVENTS }],
     targets: [
       { who: "loadwright", of: "psql", times: 0.7 },
+      { who: "loadwright", of: "psql, with ids", times: 0.7 },
       { who: "loadwright, no index", of: "psql", times: 0.7 },
       ...timesDlt(8),
     ],
@@ -256,18 +272,14 @@ from (
     table: "events",
     primaryKey: "id",
     loads: [
-      file("flat", POSTGRES_FLAT),
-      file("changes", [
-        `create temp table staged (${EVENTS_SQL})`,
-        "\\copy staged from '{path}'",
-        "analyze staged",
-        ...MERGE_STAGED,
-      ]),
+      file("flat", POSTGRES_FLAT, POSTGRES_FLAT_WITH_IDS),
+      file("changes", [...POSTGRES_STAGED, ...MERGE_STAGED], [...POSTGRES_STAGED, ...MERGE_STAGED]),
     ],
-    contenders: ["psql", "loadwright", "loadwright, no index", "dlt", "dlt, tuned"],
+    contenders: ["psql", "psql, with ids", "loadwright", "loadwright, no index", "dlt", "dlt, tuned"],
     compared: [{ name: "events", columns: EVENTS }],
     targets: [
       { who: "loadwright", of: "psql", times: 0.5 },
+      { who: "loadwright", of: "psql, with ids", times: 0.5 },
       { who: "loadwright, no index", of: "psql", times: 0.5 },
       ...timesDlt(4),
     ],

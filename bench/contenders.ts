@@ -60,6 +60,19 @@ const DLT_TUNED = {
   NORMALIZE__WORKERS: "2",
 };
 
+const psql = (statementsOf: (job: Job) => readonly string[]): Contender => ({
+  reads: ["tsv", "csv"],
+  local: true,
+  missing: () => (isThere("psql") ? undefined : "there is no psql"),
+  command: (job) => ({
+    command: "psql",
+    args: [
+      ...["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", job.address],
+      ...statementsOf(job).flatMap((sql) => ["--command", sql.replaceAll("{path}", job.path)]),
+    ],
+  }),
+});
+
 export const CONTENDERS = {
   loadwright: loadwright(),
   /** Without the unique index on `_dlt_id`, which no other loader makes but dlt. */
@@ -81,18 +94,8 @@ export const CONTENDERS = {
     missing: () => undefined,
     command: (job) => ({ command: process.execPath, args: [script("duckdb.ts"), JSON.stringify(job)] }),
   },
-  psql: {
-    reads: ["tsv", "csv"],
-    local: true,
-    missing: () => (isThere("psql") ? undefined : "there is no psql"),
-    command: ({ address, sql, path }) => ({
-      command: "psql",
-      args: [
-        ...["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", address],
-        ...sql.flatMap((statement) => ["--command", statement.replaceAll("{path}", path)]),
-      ],
-    }),
-  },
+  psql: psql(({ sql }) => sql),
+  "psql, with ids": psql(({ sqlWithIds }) => sqlWithIds ?? []),
   sling: {
     reads: ["csv"],
     missing() {

@@ -31,6 +31,8 @@ export interface Job {
   readonly primaryKey?: string;
   /** The statements of a contender that is a database's own client; `{path}` is the file. */
   readonly sql: readonly string[];
+  /** The same for a table that also has what loadwright and dlt add: load id, row id and its unique index. */
+  readonly sqlWithIds?: readonly string[];
 }
 
 /** All contenders load into this schema. */

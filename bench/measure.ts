@@ -27,7 +27,7 @@ export async function measure(
   try {
     const database = await services.databases.fresh(folder);
     let measured: Measured | undefined;
-    for (const { input, sql } of wanted.loads) {
+    for (const { input, ...statements } of wanted.loads) {
       const local = await dataFile(setOf(input), rows, formatFor(input, contender));
       const object = wanted.s3 === true && !contender.local ? services.s3 : undefined;
       await object?.put(local);
@@ -41,7 +41,7 @@ export async function measure(
         path: object === undefined ? local : basename(local),
         ...(object === undefined ? {} : { s3: object.place }),
         ...(wanted.primaryKey === undefined ? {} : { primaryKey: wanted.primaryKey }),
-        sql,
+        ...statements,
       };
       contender.prepare?.(job);
       measured = await runChild(contender.command(job));
