@@ -64,9 +64,9 @@ const file = (
 const csv = (sql: readonly string[]): Load => ({ input: { kind: "file", set: "csv", format: "csv" }, sql });
 
 /** How the peers do beside us, in both their ways. */
-const timesDlt = (times: number): Target[] => [
+const timesDlt = (times: number, tuned: ContenderName = "dlt, tuned"): Target[] => [
   { who: "loadwright", of: "dlt", times },
-  { who: "loadwright", of: "dlt, tuned", times },
+  { who: "loadwright", of: tuned, times },
 ];
 
 const DUCKDB_FLAT = [
@@ -195,7 +195,7 @@ from (
     destination: "duckdb",
     table: "events",
     loads: [csv(["create schema bench", "create table bench.events as select * from read_csv('{path}')"])],
-    contenders: ["duckdb", "loadwright", "dlt", "dlt, tuned"],
+    contenders: ["duckdb", "loadwright", "dlt", "dlt, arrow"],
     compared: [{ name: "events", columns: CSV_EVENTS }],
     targets: [{ who: "loadwright", of: "duckdb", times: 0.8 }],
   },
@@ -232,9 +232,9 @@ from (
     destination: "postgres",
     table: "events",
     loads: [csv(POSTGRES_CSV)],
-    contenders: ["psql", "loadwright", "loadwright, no index", "sling", "dlt", "dlt, tuned"],
+    contenders: ["psql", "loadwright", "loadwright, no index", "sling", "dlt", "dlt, arrow"],
     compared: [{ name: "events", columns: CSV_EVENTS }],
-    targets: [{ who: "loadwright", of: "sling", times: 1 }, ...timesDlt(6)],
+    targets: [{ who: "loadwright", of: "sling", times: 1 }, ...timesDlt(6, "dlt, arrow")],
   },
   {
     // psql reads a local copy.
@@ -244,9 +244,9 @@ from (
     table: "events",
     s3: true,
     loads: [csv(POSTGRES_CSV)],
-    contenders: ["psql", "loadwright", "loadwright, no index", "sling", "dlt", "dlt, tuned"],
+    contenders: ["psql", "loadwright", "loadwright, no index", "sling", "dlt", "dlt, arrow"],
     compared: [{ name: "events", columns: CSV_EVENTS }],
-    targets: [{ who: "loadwright", of: "sling", times: 1 }, ...timesDlt(6)],
+    targets: [{ who: "loadwright", of: "sling", times: 1 }, ...timesDlt(6, "dlt, arrow")],
   },
   {
     name: "merge-duckdb",
