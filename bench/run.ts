@@ -1,13 +1,14 @@
 /**
  * How fast loadwright loads, beside what the database can do by itself and beside other loaders.
  *
- *     npm run bench -- [--only NAME]… [--rows 1000000] [--runs 3] [--dlt-rows 100000] [--who CONTENDER]…
+ *     npm run bench -- [--only NAME]… [--who CONTENDER]… [--rows 1000000] [--runs 3]
+ *                      [--dlt-rows 100000] [--tuned-rows 500000]
  *     npm run bench -- --only flat --sizes 10000,100000,1000000,10000000     # against the number of rows
  *
  * Every run is a whole process, timed from outside, with commit and checkpoint, into a fresh database; the
  * contenders take turns, and the median counts. That the tables are the same is checked before anything is
- * printed. dlt takes part when DLT_PYTHON names a Python that has it, on fewer rows when --dlt-rows says so:
- * its rate is compared. Sling takes part when SLING names its binary, psql when there is one. Only ratios of
+ * printed. dlt takes part when DLT_PYTHON names a Python that has it, on fewer rows when --dlt-rows says so
+ * (--tuned-rows for dlt with its best settings): its rate is compared. Sling takes part when SLING names its binary, psql when there is one. Only ratios of
  * one run mean something: machines have phases.
  */
 
@@ -29,10 +30,10 @@ const { values } = parseArgs({
     sizes: { type: "string" },
     runs: { type: "string", default: "3" },
     "dlt-rows": { type: "string" },
+    "tuned-rows": { type: "string" },
   },
 });
 const runs = Number(values.runs);
-const dltRows = Number(values["dlt-rows"] ?? Number.POSITIVE_INFINITY);
 
 /** A table of Postgres as a source has a bench of its own. */
 const SQL_DATABASE = "sql-database";
@@ -82,8 +83,11 @@ function taking(wanted: Case): ContenderName[] {
 
 async function compare(wanted: Case, rows: number, services: Services): Promise<Result[]> {
   const contenders = taking(wanted);
-  const rowsOf = (name: ContenderName): number =>
-    (CONTENDERS[name] as Contender).slow === true ? Math.min(rows, dltRows) : rows;
+  const rowsOf = (name: ContenderName): number => {
+    const option = (CONTENDERS[name] as Contender).rows;
+    const most = option === undefined ? undefined : values[option];
+    return most === undefined ? rows : Math.min(rows, Number(most));
+  };
   const first = contenders[0]!;
   const lists = new Map(
     contenders.map((name) => [name, [] as Awaited<ReturnType<typeof measure>>[]] as const),
