@@ -1,110 +1,168 @@
-/** Who loads a case: each a process of its own, timed from outside, into a database of its own. */
+/** Who loads a case. Each is a process of its own. */
 
-import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { join } from "node:path";
-import { DuckDBInstance } from "@duckdb/node-api";
-import { type Case, checksumSql } from "./cases.ts";
-import { DATA_DIR } from "./data.ts";
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { Command } from "./child.ts";
+import { DATA_DIR, type Format } from "./data.ts";
+import { DATASET, type Job } from "./job.ts";
 
-export type Contender = "loadwright" | "duckdb" | "dlt";
-
-export interface Measured {
-  readonly seconds: number;
-  /** User and system time of all threads: what a busy machine does not blur. */
-  readonly cpuSeconds: number;
-  readonly peakMb: number;
-  /** Milliseconds of each step, of contenders that tell. */
-  readonly steps: Readonly<Record<string, number>>;
-  /** Per table: rows, and a sum per column. */
-  readonly checksums: readonly Readonly<Record<string, unknown>>[];
+export interface Contender {
+  /** Files that it can read, the best first. */
+  readonly reads: readonly Format[];
+  /** The option that says how many rows it loads, if fewer: then its rate is compared. */
+  readonly rows?: "dlt-rows" | "tuned-rows";
+  /** Reads the file itself where a case has it on S3. */
+  readonly local?: boolean;
+  /** Why it cannot take part, if so. */
+  missing(job: { readonly s3: boolean }): string | undefined;
+  /** Done before the clock starts. */
+  prepare?(job: Job): void;
+  command(job: Job): Command;
 }
 
-const folder = join(import.meta.dirname, "contenders");
+const script = (name: string): string => join(import.meta.dirname, "contenders", name);
+const root = dirname(import.meta.dirname);
+/** As the command has it, for whoever runs on Node. */
+const NODE_ENV = { NODE_COMPILE_CACHE: join(DATA_DIR, "compile-cache") };
 
-/** Loads the file once into a fresh database, which is looked at and deleted afterwards. */
-export async function measure(contender: Contender, load: Case, file: string): Promise<Measured> {
-  mkdirSync(DATA_DIR, { recursive: true });
-  const temporary = mkdtempSync(join(DATA_DIR, "run-"));
-  const database = join(temporary, "loaded.duckdb");
-  try {
-    // A newer DuckDB keeps the version of a file that is there, so that this one can read what dlt loaded.
-    if (contender === "dlt") (await DuckDBInstance.create(database)).closeSync();
-    const started = performance.now();
-    const output = await run(...commandOf(contender, load, file, database, join(temporary, "work")));
-    const seconds = (performance.now() - started) / 1000;
-    const told = JSON.parse(output.trim().split("\n").at(-1) ?? "") as {
-      peak_mb: number;
-      cpu_seconds: number;
-      steps: Record<string, number>;
-    };
-    const checksums = await checksumsOf(load, database, contender === "duckdb" ? "main" : "bench");
-    return { seconds, cpuSeconds: told.cpu_seconds, peakMb: told.peak_mb, steps: told.steps, checksums };
-  } finally {
-    rmSync(temporary, { recursive: true });
-  }
-}
+const loadwright = (options: object = {}): Contender => ({
+  reads: ["jsonl", "csv"],
+  missing: () => undefined,
+  command: (job) => ({
+    command: process.execPath,
+    args: [script("loadwright.ts"), JSON.stringify({ ...job, ...options })],
+    env: NODE_ENV,
+  }),
+});
 
-function commandOf(
-  contender: Contender,
-  load: Case,
-  file: string,
-  database: string,
-  workingDir: string,
-): [command: string, args: string[]] {
-  switch (contender) {
-    case "loadwright":
-      return [process.execPath, [join(folder, "loadwright.ts"), file, database, workingDir, load.table]];
-    case "duckdb":
-      return [process.execPath, [join(folder, "native.ts"), file, database, load.name]];
-    case "dlt":
-      return [process.env.DLT_PYTHON!, [join(folder, "dlt_load.py"), file, database, workingDir, load.table]];
-  }
-}
+const dlt = (options: object, env: Record<string, string> = {}): Contender => ({
+  reads: ["jsonl", "csv"],
+  rows: "dlt-rows",
+  missing({ s3 }) {
+    const python = process.env.DLT_PYTHON;
+    if (python === undefined) return "DLT_PYTHON names no Python that has it";
+    const needed = s3 ? "import dlt, s3fs" : "import dlt";
+    return spawnSync(python, ["-c", needed]).status === 0 ? undefined : `${python} cannot ${needed}`;
+  },
+  command: (job) => ({
+    command: process.env.DLT_PYTHON!,
+    args: [script("dlt_load.py"), JSON.stringify({ ...job, ...options })],
+    env: { RUNTIME__DLTHUB_TELEMETRY: "false", RUNTIME__LOG_LEVEL: "ERROR", ...env },
+  }),
+});
 
-async function run(command: string, args: readonly string[]): Promise<string> {
-  const child = spawn(command, args, {
-    stdio: ["ignore", "pipe", "inherit"],
-    env: {
-      ...process.env,
-      RUNTIME__DLTHUB_TELEMETRY: "false",
-      // as the command has it, for whoever runs on Node
-      NODE_COMPILE_CACHE: join(DATA_DIR, "compile-cache"),
+/** What dlt's documentation on performance asks for: large buffers, files to normalize by two processes. */
+const DLT_TUNED = {
+  DATA_WRITER__BUFFER_MAX_ITEMS: "50000",
+  EXTRACT__DATA_WRITER__FILE_MAX_ITEMS: "50000",
+  NORMALIZE__DATA_WRITER__FILE_MAX_ITEMS: "200000",
+  NORMALIZE__WORKERS: "2",
+};
+
+const psql = (statementsOf: (job: Job) => readonly string[]): Contender => ({
+  reads: ["tsv", "csv"],
+  local: true,
+  missing: () => (isThere("psql") ? undefined : "there is no psql"),
+  command: (job) => ({
+    command: "psql",
+    args: [
+      ...["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", job.address],
+      ...statementsOf(job).flatMap((sql) => ["--command", sql.replaceAll("{path}", job.path)]),
+    ],
+  }),
+});
+
+export const CONTENDERS = {
+  loadwright: loadwright(),
+  /** Without the unique index on `_dlt_id`, which no other loader makes but dlt. */
+  "loadwright, no index": loadwright({ createIndexes: false }),
+  "loadwright, one cursor value": loadwright({ input: { kind: "rows", cursor: "one" } }),
+  /** The command as a user calls it. */
+  "loadwright run": {
+    reads: ["jsonl"],
+    missing: () => undefined,
+    prepare: ({ folder, table, address, path }) => writeWorkspace(folder, { table, address, path }),
+    command: ({ folder }) => ({
+      command: process.execPath,
+      args: [join(root, "bin", "loadwright.cjs"), "run", "bench", "--workspace", folder],
+      env: NODE_ENV,
+    }),
+  },
+  duckdb: {
+    reads: ["jsonl", "csv"],
+    missing: () => undefined,
+    command: (job) => ({ command: process.execPath, args: [script("duckdb.ts"), JSON.stringify(job)] }),
+  },
+  psql: psql(({ sql }) => sql),
+  "psql, with ids": psql(({ sqlWithIds }) => sqlWithIds ?? []),
+  sling: {
+    reads: ["csv"],
+    missing() {
+      if (process.env.SLING === undefined) return "SLING names no binary of it";
+      return isThere(process.env.SLING) ? undefined : `${process.env.SLING} does not run`;
     },
-  });
-  let output = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    output += text;
-  });
-  const code = await new Promise((done, fail) => child.on("error", fail).on("close", done));
-  if (code !== 0) throw new Error(`${command} ${args.join(" ")} ended with ${code}`);
-  return output;
+    command: ({ address, table, path, folder, s3 }) => ({
+      command: process.env.SLING!,
+      args: [
+        "run",
+        ...(s3 === undefined
+          ? ["--src-stream", `file://${path}`]
+          : ["--src-conn", "BENCH_S3", "--src-stream", `s3://${s3.bucket}/${path}`]),
+        ...["--tgt-conn", "BENCH_POSTGRES", "--tgt-object", `${DATASET}.${table}`],
+        ...["--mode", "full-refresh"],
+      ],
+      env: {
+        SLING_HOME_DIR: folder,
+        BENCH_POSTGRES: `${address}?sslmode=disable`,
+        ...(s3 === undefined
+          ? {}
+          : {
+              BENCH_S3: JSON.stringify({
+                type: "s3",
+                bucket: s3.bucket,
+                endpoint: s3.endpoint,
+                region: "us-east-1",
+                access_key_id: s3.accessKeyId,
+                secret_access_key: s3.secretAccessKey,
+              }),
+            }),
+      },
+    }),
+  },
+  dlt: dlt({}),
+  "dlt, tuned": { ...dlt({ tuned: true }, DLT_TUNED), rows: "tuned-rows" },
+  /** CSV that pyarrow reads stays in its columns all the way: fast enough to load all rows. */
+  "dlt, arrow": { ...dlt({ tuned: true }, DLT_TUNED), rows: undefined },
+  "dlt, one cursor value": dlt({ input: { kind: "rows", cursor: "one" } }),
+  /** Reads files that are newer than those of the last run, by its filesystem source. */
+  "dlt, unchanged": dlt({ unchanged: true }),
+} as const satisfies Record<string, Contender>;
+
+export type ContenderName = keyof typeof CONTENDERS;
+
+function isThere(program: string): boolean {
+  return spawnSync(program, ["--version"]).status === 0;
 }
 
-async function checksumsOf(load: Case, database: string, schema: string): Promise<Record<string, unknown>[]> {
-  const instance = await DuckDBInstance.create(database, { access_mode: "READ_ONLY" });
-  const connection = await instance.connect();
-  try {
-    await connection.run("set TimeZone = 'UTC'");
-    const sums: Record<string, unknown>[] = [];
-    for (const table of load.compared) {
-      const result = await connection.runAndReadAll(checksumSql(table, schema));
-      sums.push(result.getRowObjectsJson()[0]!);
-    }
-    return sums;
-  } finally {
-    connection.closeSync();
-    instance.closeSync();
-  }
-}
+function writeWorkspace(
+  folder: string,
+  { table, address, path }: Pick<Job, "table" | "address" | "path">,
+): void {
+  writeFileSync(
+    join(folder, "loadwright.toml"),
+    `[pipelines.bench]
+source = "filesystem"
+dataset = ${JSON.stringify(DATASET)}
 
-/** What differs between two loads of one file; undefined when nothing does. */
-export function difference(load: Case, a: Measured, b: Measured): string | undefined {
-  for (const [i, { name, columns }] of load.compared.entries()) {
-    for (const column of ["rows", ...Object.keys(columns)]) {
-      const [left, right] = [a.checksums[i]?.[column], b.checksums[i]?.[column]];
-      if (left !== right) return `${name}.${column}: ${left} and ${right}`;
-    }
-  }
-  return undefined;
+[pipelines.bench.config]
+path = ${JSON.stringify(dirname(path))}
+
+[pipelines.bench.config.resources.${table}]
+
+[destinations.duckdb]
+type = "duckdb"
+path = ${JSON.stringify(address)}
+`,
+  );
 }

@@ -3,34 +3,78 @@
 import { once } from "node:events";
 import { createWriteStream, existsSync, mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
+import { eventRow } from "./rows.ts";
 
 export const DATA_DIR = join(import.meta.dirname, "data");
 
-export type DataSet = "flat" | "nested" | "csv";
+/** `changes` has the rows of `flat` from the middle on and as many again, all with other values. */
+export type DataSet = "flat" | "changes" | "nested" | "csv" | "rows";
+/** `tsv` is what Postgres's COPY reads fastest. */
+export type Format = "jsonl" | "tsv" | "csv";
+
+type Literals = Readonly<Record<string, string>>;
 
 /** The path of a data set with so many rows; makes the file if it is not there. */
-export async function dataFile(set: DataSet, rows: number): Promise<string> {
-  const folder = join(DATA_DIR, `${set}-${rows}`);
-  const path = join(folder, `${set}.${set === "csv" ? "csv" : "jsonl"}`);
+export async function dataFile(set: DataSet, rows: number, format: Format): Promise<string> {
+  const folder = join(DATA_DIR, `${set}-${rows}-${format}`);
+  const path = join(folder, `${set}.${format}`);
   if (existsSync(path)) return path;
   mkdirSync(folder, { recursive: true });
   const file = createWriteStream(`${path}.part`, { highWaterMark: 4 << 20 });
-  const random = new Random(42);
-  let lines: string[] = set === "csv" ? [`${CSV_HEADER}\n`] : [];
-  for (let i = 0; i < rows; i++) {
-    lines.push(
-      set === "flat" ? flatLine(i, random) : set === "nested" ? nestedLine(i, random) : csvLine(i, random),
-    );
-    if (lines.length === 2000 || i === rows - 1) {
-      const text = lines.join("");
-      lines = [];
-      if (!file.write(text)) await once(file, "drain");
-    }
+  let lines: string[] = [];
+  for (const line of linesOf(set, rows, format)) {
+    lines.push(line);
+    if (lines.length < 2000) continue;
+    if (!file.write(lines.join(""))) await once(file, "drain");
+    lines = [];
   }
-  file.end();
+  file.end(lines.join(""));
   await once(file, "finish");
   renameSync(`${path}.part`, path);
   return path;
+}
+
+function* linesOf(set: DataSet, rows: number, format: Format): Generator<string> {
+  const random = new Random(set === "changes" ? 43 : 42);
+  const write = format === "tsv" ? tsvLine : jsonLine;
+  if (set === "csv") yield `${CSV_HEADER}\n`;
+  for (let i = 0; i < rows; i++) {
+    switch (set) {
+      case "flat":
+        yield write(flatRow(i, random));
+        break;
+      case "changes":
+        yield write(flatRow(i + (rows >> 1), random));
+        break;
+      case "rows":
+        yield write(literalsOf(eventRow(i)));
+        break;
+      case "nested":
+        yield nestedLine(i, random);
+        break;
+      case "csv":
+        yield csvLine(i, random);
+        break;
+    }
+  }
+}
+
+function literalsOf(row: object): Literals {
+  return Object.fromEntries(Object.entries(row).map(([name, value]) => [name, JSON.stringify(value)]));
+}
+
+function jsonLine(row: Literals): string {
+  const members = Object.entries(row).map(([name, literal]) => `"${name}":${literal}`);
+  return `{${members.join(",")}}\n`;
+}
+
+/** No text of ours has a character that COPY would escape. */
+function tsvLine(row: Literals): string {
+  const cells = Object.values(row).map((literal) => {
+    if (literal === "null") return "\\N";
+    return literal.startsWith('"') ? literal.slice(1, -1) : literal;
+  });
+  return `${cells.join("\t")}\n`;
 }
 
 /** xorshift32: small, and the same everywhere. */
@@ -76,15 +120,21 @@ const WORDS =
     " ",
   );
 
-/** 10 keys, about 250 bytes. */
-function flatLine(i: number, random: Random): string {
+/** 10 keys, about 250 bytes as JSON. */
+function flatRow(i: number, random: Random): Literals {
   const note = random.below(10) === 0 ? "null" : `"${random.text(60 + random.below(20))}"`;
-  return (
-    `{"id":${i},"account":${random.below(100_000)},"quantity":${random.below(1000)},` +
-    `"big":${1_000_000_000_000 + random.below(2 ** 31) * 1000},"price":${(random.below(10_000_000) / 100).toFixed(2)},` +
-    `"rate":${(random.below(1_000_000) / 1e6).toFixed(6)},"created_at":"${random.time()}",` +
-    `"active":${random.below(2) === 0},"code":"${random.id(8 + random.below(5))}","note":${note}}\n`
-  );
+  return {
+    id: String(i),
+    account: String(random.below(100_000)),
+    quantity: String(random.below(1000)),
+    big: String(1_000_000_000_000 + random.below(2 ** 31) * 1000),
+    price: (random.below(10_000_000) / 100).toFixed(2),
+    rate: (random.below(1_000_000) / 1e6).toFixed(6),
+    created_at: `"${random.time()}"`,
+    active: String(random.below(2) === 0),
+    code: `"${random.id(8 + random.below(5))}"`,
+    note,
+  };
 }
 
 /** An issue as GitHub's API tells it: 22 columns and a list of 0-5 labels, about 740 bytes. */

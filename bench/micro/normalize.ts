@@ -13,7 +13,7 @@ import { newSchema } from "../../src/engine/schema/version.ts";
 import { DATA_DIR, type DataSet, dataFile } from "../data.ts";
 
 const [set = "flat", rows = "200000", times = "5"] = process.argv.slice(2);
-const file = await dataFile(set as DataSet, Number(rows));
+const file = await dataFile(set as DataSet, Number(rows), "jsonl");
 const temporary = mkdtempSync(join(DATA_DIR, "run-"));
 try {
   for (let time = 0; time < Number(times); time++) {

@@ -42,11 +42,24 @@ interface User {
   readonly gid?: number;
 }
 
-/** `certificate`: makes it take encrypted connections, and only those (PEM). */
+/** Nothing has to outlive a crash of the machine. */
+const FAST = {
+  fsync: "off",
+  synchronous_commit: "off",
+  full_page_writes: "off",
+  max_wal_size: "4GB",
+} as const;
+
+/**
+ * `certificate`: makes it take encrypted connections, and only those (PEM). `extra`: settings beside the server's
+ * defaults.
+ */
 export async function startPostgres({
   certificate,
+  extra = FAST,
 }: {
   readonly certificate?: { readonly cert: string; readonly key: string };
+  readonly extra?: Readonly<Record<string, string>>;
 } = {}): Promise<PostgresServer> {
   const folder = mkdtempSync(join(tmpdir(), "loadwright-postgres-"));
   const user = unprivileged();
@@ -78,12 +91,9 @@ export async function startPostgres({
     listen_addresses: "127.0.0.1",
     unix_socket_directories: "",
     max_connections: 100,
-    fsync: "off",
-    synchronous_commit: "off",
-    full_page_writes: "off",
-    max_wal_size: "4GB",
     timezone: "UTC",
     ssl: certificate === undefined ? "off" : "on",
+    ...extra,
   };
   const server = spawn(
     join(bin, "postgres"),

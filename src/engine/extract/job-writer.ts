@@ -2,13 +2,12 @@
 
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
-import { typedJson } from "../interop/json.ts";
 import { formatJobName, newFileId } from "../package/job-name.ts";
 import type { JobInfo } from "../package/types.ts";
 import type { DataType } from "../schema/types.ts";
 import type { JsonlPage } from "./page.ts";
+import { RowBlocks } from "./row-blocks.ts";
 
-const BUFFER_BYTES = 1 << 20;
 const LF = 0x0a;
 
 type Guesses = Readonly<Record<string, DataType>>;
@@ -25,6 +24,7 @@ interface OpenJob {
 
 export class JobWriter {
   readonly jobs: JobInfo[] = [];
+  private readonly blocks = new RowBlocks();
   private readonly dir: string;
   private readonly jobBytesMax: number;
   private readonly sync: boolean;
@@ -43,23 +43,10 @@ export class JobWriter {
   /** Writes rows as objects; returns the bytes. */
   async writeRows(table: string, rows: readonly unknown[], guesses?: Guesses): Promise<number> {
     let written = 0;
-    let length = 0;
-    let lines: string[] = [];
-    const flush = async (): Promise<void> => {
-      const bytes = Buffer.from(lines.join(""), "utf8");
-      const count = lines.length;
-      lines = [];
-      length = 0;
-      written += bytes.length;
-      await this.append(table, bytes, count, guesses, undefined);
-    };
-    for (const row of rows) {
-      const line = typedJson(row) + "\n";
-      lines.push(line);
-      length += line.length;
-      if (length >= BUFFER_BYTES) await flush();
+    for (const block of this.blocks.of(rows)) {
+      written += block.bytes.length;
+      await this.append(table, block.bytes, block.rows, guesses, undefined);
     }
-    if (length > 0) await flush();
     return written;
   }
 

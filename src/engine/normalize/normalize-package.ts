@@ -36,6 +36,8 @@ export interface NormalizeWork {
   /** Folder for the normalized jobs. */
   readonly to: string;
   readonly jobFormat: JobFormat;
+  /** Bytes at which the destination wants a job to end, if it does before the limit of all jobs. */
+  readonly jobBytesMax?: number | undefined;
   /** Normalized jobs are on the disk when this returns; else they are once the system gets to it. */
   readonly sync: boolean;
   /** Called with each job that is full while there are rows to come. */
@@ -71,7 +73,7 @@ export async function normalizePackage(work: NormalizeWork, context: RunContext)
     if (rejected.state) yield rejected.state;
   };
   const scanners = new Map<string, Scanner>();
-  const output = new JobOutput(work, context.limits.jobBytesMax);
+  const output = new JobOutput(work, Math.min(context.limits.jobBytesMax, work.jobBytesMax ?? Infinity));
   const startedAt = context.now();
   let bytesDone = 0;
   let lastProgress = 0;
@@ -167,6 +169,8 @@ class JobOutput {
   private readonly open = new Map<string, { writer: JobFileWriter; file: string }>();
   /** In the order of the rows, whichever file is synced first: of equal keys the last row wins. */
   private readonly closing: Promise<JobInfo>[] = [];
+  /** Full jobs are handed over in that order too. */
+  private handedOver: Promise<void> = Promise.resolve();
 
   constructor({ to, jobFormat, sync, onFull }: NormalizeWork, jobBytesMax: number) {
     this.dir = to;
@@ -187,7 +191,9 @@ class JobOutput {
   async finish(states: Iterable<TableState>): Promise<JobInfo[]> {
     for (const state of states) if (state.buffer.rows > 0) await this.write(state);
     for (const table of [...this.open.keys()]) this.close(table);
-    return Promise.all(this.closing);
+    const jobs = await Promise.all(this.closing);
+    await this.handedOver;
+    return jobs;
   }
 
   async abort(): Promise<void> {
@@ -225,14 +231,15 @@ class JobOutput {
   private close(table: string, onFull?: NormalizeWork["onFull"]): void {
     const { writer, file } = this.open.get(table)!;
     this.open.delete(table);
-    const closed = writer.close({ sync: this.sync }).then(() => {
+    const closed = writer.close({ sync: this.sync }).then((): JobInfo => {
       const { rows, bytes, crc32 } = writer;
-      const job = { file, table, rows, bytes, ...(crc32 === undefined ? {} : { crc32 }) };
-      onFull?.(job);
-      return job;
+      return { file, table, rows, bytes, ...(crc32 === undefined ? {} : { crc32 }) };
     });
     closed.catch(() => {});
     this.closing.push(closed);
+    if (onFull === undefined) return;
+    this.handedOver = this.handedOver.then(async () => onFull(await closed));
+    this.handedOver.catch(() => {});
   }
 }
 

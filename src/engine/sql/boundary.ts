@@ -4,8 +4,8 @@
  */
 
 import { BOUNDARY_KEY, BOUNDARY_TABLE } from "../schema/boundary-table.ts";
-import { createStaging } from "./delete-insert.ts";
 import { type Dataset, type Dialect, qualified, quoteAll } from "./dialect.ts";
+import { createStaging } from "./staging.ts";
 import type { LoadColumn, Statement, Step } from "./statement.ts";
 
 export function boundarySteps(

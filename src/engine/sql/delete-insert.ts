@@ -20,6 +20,7 @@ import { completeColumnsWith, completeColumnWith, PARENT_KEY, ROOT_KEY, ROW_KEY 
 import type { Table } from "../schema/types.ts";
 import { appendSteps } from "./append.ts";
 import { type Dataset, type Dialect, qualified, quoteAll } from "./dialect.ts";
+import { stagingSteps } from "./staging.ts";
 import type { LoadColumn, Step } from "./statement.ts";
 
 export interface MergeTable {
@@ -71,13 +72,9 @@ export function deleteInsertSteps({ dialect, dataset, chain }: MergeInput): Step
     if (sql !== undefined) run(table, sql);
   };
 
-  for (const { table, columns, files } of filled) {
-    run(table, createStaging(dialect, staged(table), columns, deduplicates && table === root.table));
-    if (files.length === 0) continue;
-    const into = { ...dialect.temporary, table: table.name };
-    steps.push({ kind: "load", table: table.name, into, columns, files });
-    analyze(table, staged(table));
-  }
+  const numbered = (table: Table): boolean => deduplicates && table === root.table;
+  const staging = filled.map((member) => ({ ...member, numbered: numbered(member.table) }));
+  steps.push(...stagingSteps(dialect, staging));
 
   const nestedBefore = nested.filter(({ existed }) => existed);
   if (root.existed) {
@@ -137,18 +134,6 @@ export function mergeWithoutKey(table: string): EngineError {
     `Table ${table} is to be merged, but has neither a primary key nor a merge key.`,
     { details: { table } },
   );
-}
-
-export function createStaging(
-  dialect: Dialect,
-  name: string,
-  columns: readonly LoadColumn[],
-  numbered: boolean,
-): string {
-  const lines = columns.map((column) => `${dialect.quote(column.name)} ${column.sqlType}`);
-  const { column, definition } = dialect.arrival;
-  if (numbered && definition !== undefined) lines.push(`${dialect.quote(column)} ${definition}`);
-  return `create temp table ${name} (${lines.join(", ")})${dialect.temporarySuffix}`;
 }
 
 /** Nulls come last whatever the direction, so that a row without a sort value never wins over one with it. */

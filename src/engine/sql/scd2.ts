@@ -17,8 +17,9 @@ import { EngineError } from "../errors.ts";
 import { formatTimestamp, instantOf, instantOfSeconds, parseIso } from "../schema/iso-time.ts";
 import { completeColumnWith, PARENT_KEY, ROW_KEY } from "../schema/tables.ts";
 import type { Table } from "../schema/types.ts";
-import { createStaging, dropDuplicates, hardDeleteCondition, type MergeInput } from "./delete-insert.ts";
+import { dropDuplicates, hardDeleteCondition, type MergeInput } from "./delete-insert.ts";
 import { qualified, quoteAll } from "./dialect.ts";
+import { stagingSteps } from "./staging.ts";
 import type { Count, Step } from "./statement.ts";
 
 export interface Scd2Input extends MergeInput {
@@ -52,14 +53,8 @@ export function scd2Steps({ dialect, dataset, chain, loadId }: Scd2Input): Step[
       : `d.${quote(to)} = ${timestampLiteral(activeUntil)}`;
   const marked = hardDeleteCondition(dialect, root.table);
 
-  for (const { table, columns, files } of [root, ...nested]) {
-    run(table, createStaging(dialect, staged(table), columns, true));
-    if (files.length === 0) continue;
-    const into = { ...dialect.temporary, table: table.name };
-    steps.push({ kind: "load", table: table.name, into, columns, files });
-    const analyze = dialect.analyze(staged(table));
-    if (analyze !== undefined) run(table, analyze);
-  }
+  const staging = [root, ...nested].map((member) => ({ ...member, numbered: true }));
+  steps.push(...stagingSteps(dialect, staging));
   run(root.table, dropDuplicates(dialect, staged(root.table), root.table, [version]), "deduplicated");
   for (const { table } of nested) {
     run(table, dropDuplicates(dialect, staged(table), table, [needed(table, ROW_KEY)]));

@@ -25,7 +25,14 @@ export type Count = "inserted" | "deleted" | "deduplicated";
 
 export type Step =
   /** One statement; the rows it touches are reported for `table` under `counts`. */
-  | { readonly kind: "sql"; readonly table: string; readonly sql: string; readonly counts?: Count }
+  | {
+      readonly kind: "sql";
+      readonly table: string;
+      readonly sql: string;
+      readonly counts?: Count;
+      /** Makes a temporary table and nothing else: can be done before the rows are known. */
+      readonly staging?: true;
+    }
   /** Bulk load of job files. */
   | {
       readonly kind: "load";

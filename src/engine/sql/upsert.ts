@@ -17,7 +17,6 @@ import { EngineError } from "../errors.ts";
 import { completeColumnsWith, completeColumnWith, DOCUMENT } from "../schema/tables.ts";
 import type { Table } from "../schema/types.ts";
 import {
-  createStaging,
   goneTable,
   hardDeleteCondition,
   type MergeInput,
@@ -26,6 +25,7 @@ import {
   rowKeyOf,
 } from "./delete-insert.ts";
 import { type Dialect, qualified, quoteAll } from "./dialect.ts";
+import { stagingSteps } from "./staging.ts";
 import type { Count, Step } from "./statement.ts";
 
 export function upsertSteps(input: MergeInput): Step[] {
@@ -82,15 +82,13 @@ class KeyMerge {
       kind: "int64",
       sqlType: dialect.sqlType({ name: DOCUMENT, data_type: "bigint" }),
     } as const;
-    for (const { table, columns, files } of [root, ...this.nested]) {
-      const all = [...columns, document];
-      this.run(table, createStaging(dialect, this.staged(table), all, false));
-      if (files.length === 0) continue;
-      const into = { ...dialect.temporary, table: table.name };
-      this.steps.push({ kind: "load", table: table.name, into, columns: all, files });
-      const analyze = dialect.analyze(this.staged(table));
-      if (analyze !== undefined) this.run(table, analyze);
-    }
+    const staging = [root, ...this.nested].map(({ table, columns, files }) => ({
+      table,
+      columns: [...columns, document],
+      files,
+      numbered: false,
+    }));
+    this.steps.push(...stagingSteps(dialect, staging));
     const number = this.quote(DOCUMENT);
     const sortColumn = completeColumnWith(root.table, "dedup_sort");
     const direction = root.table.columns.get(sortColumn ?? "")?.dedup_sort === "asc" ? "asc" : "desc";

@@ -10,7 +10,8 @@
  * So loads of different tables run side by side, and two merges of one table do not. They cannot wait in a
  * circle: a load takes the locks of dataset and tables in one order and before it changes anything. What it
  * needs is read from its plan; a plan that turns out to need more, because the catalogue has changed meanwhile,
- * is given up with its locks, and the load begins again (see Commit).
+ * is given up with its locks, and the load begins again (see package-load.ts). A load that began while its package
+ * was being made takes more locks only where it need not wait for them.
  */
 
 import { createHash } from "node:crypto";
@@ -51,6 +52,11 @@ export function covers(held: Locks, needed: Locks): boolean {
   return [...needed].every(([name, mode]) => held.get(name) === "alone" || held.get(name) === mode);
 }
 
+/** What of `needed` is not in `held`. */
+export function missing(held: Locks, needed: Locks): Locks {
+  return new Map([...needed].filter(([name, mode]) => !covers(held, new Map([[name, mode]]))));
+}
+
 export function union(a: Locks, b: Locks): Locks {
   const all = new Map(a);
   for (const [name, mode] of b) if (all.get(name) !== "alone") all.set(name, mode);
@@ -64,6 +70,15 @@ export function takeLocks(dataset: string, locks: Locks): string {
     .sort((a, b) => (a.key < b.key ? -1 : 1))
     .map(({ key, mode }) => takeLock(key, mode))
     .join(";\n");
+}
+
+/** One row with `got`: all of them, without waiting for any. */
+export function tryLocks(dataset: string, locks: Locks): string {
+  const tried = [...locks].map(([name, mode]) => {
+    const shared = mode === "shared" ? "_shared" : "";
+    return `pg_catalog.pg_try_advisory_xact_lock${shared}(${keyOf("table", dataset, name)})`;
+  });
+  return `select ${tried.join(" and ")} as got`;
 }
 
 export function takeLoadLock(dataset: string, loadId: string): string {

@@ -1,8 +1,6 @@
 /** Postgres as a destination: one schema a dataset, one connection a session, one transaction a package. */
 
-import pRetry from "p-retry";
 import type { RunContext } from "../../context.ts";
-import { toEnvelope } from "../../errors.ts";
 import type { LoadPlan } from "../../load/plan.ts";
 import { BOUNDARY_TABLE } from "../../schema/boundary-table.ts";
 import { LOADS_TABLE, STATE_TABLE, VERSION_TABLE } from "../../schema/tables.ts";
@@ -21,28 +19,30 @@ import type {
   DestinationSession,
   LiveCatalogue,
   LoadRow,
+  PackageLoad,
+  PackageStart,
   PackageToCommit,
   QueryResult,
   SchemaVersionRow,
   StoredStateRow,
 } from "../destination.ts";
 import { datasetExists, isCommitted, readCatalogue, tablesExist } from "./catalogue.ts";
-import { Commit, type CommitSettings } from "./commit.ts";
 import { Connection, type TextRow } from "./connection.ts";
-import { isTransient, postgresError } from "./errors.ts";
+import { postgresError } from "./errors.ts";
+import { type LoadSettings, PostgresPackageLoad, type Turn } from "./package-load.ts";
 import { type ConnectionSettings, connectionSettings, type PostgresOptions } from "./settings.ts";
 
 export type { PostgresOptions, SslMode } from "./settings.ts";
 
 const LOCK_TIMEOUT_MS = 5 * 60_000;
-/** Attempts after the first to commit a package: about eight seconds in all. */
-const COMMIT_RETRIES = 4;
+/** A COPY costs next to nothing to begin, and the sooner it begins, the more of it goes on beside normalizing. */
+const JOB_BYTES_MAX = 16 << 20;
 
 /** Errors: CONFIG_INVALID, CONFIG_MISSING. */
 export function postgres(options: PostgresOptions): Destination {
   const settings = connectionSettings(options);
   const dialect = postgresDialect({ createIndexes: options.createIndexes });
-  const commit: CommitSettings = {
+  const load: LoadSettings = {
     statementTimeoutMs: options.statementTimeoutMs ?? 0,
     lockTimeoutMs: options.lockTimeoutMs ?? LOCK_TIMEOUT_MS,
     removesNuls: options.nul === "remove",
@@ -51,12 +51,16 @@ export function postgres(options: PostgresOptions): Destination {
     kind: "postgres",
     type: "dlt.destinations.postgres",
     name: options.name ?? null,
-    capabilities: { identifierLengthMax: POSTGRES_IDENTIFIER_BYTES_MAX, jobFormat: "blocks" },
+    capabilities: {
+      identifierLengthMax: POSTGRES_IDENTIFIER_BYTES_MAX,
+      jobFormat: "blocks",
+      jobBytesMax: JOB_BYTES_MAX,
+    },
     displayName: `postgres:${settings.host}:${settings.port}/${settings.database}`,
     async open(schema, context) {
       dialect.quote(schema); // refuses a name that Postgres would cut
       const connection = await Connection.open(settings, context);
-      return new PostgresSession(connection, { settings, dialect, dataset: { schema }, commit, context });
+      return new PostgresSession(connection, { settings, dialect, dataset: { schema }, load, context });
     },
   };
 }
@@ -65,7 +69,7 @@ interface SessionParts {
   readonly settings: ConnectionSettings;
   readonly dialect: Dialect;
   readonly dataset: Dataset;
-  readonly commit: CommitSettings;
+  readonly load: LoadSettings;
   readonly context: RunContext;
 }
 
@@ -161,29 +165,20 @@ class PostgresSession implements DestinationSession {
   }
 
   async planPackage(work: PackageToCommit): Promise<LoadPlan> {
-    return this.exclusive((connection) => {
-      const { commit, context } = this.parts;
-      return new Commit(connection, this.parts, commit, context, work).preview();
-    });
+    return this.packageLoad(work).preview(work);
   }
 
-  /** Tried again where the server undid it or the connection was lost: no load id is committed twice. */
   async commitPackage(work: PackageToCommit): Promise<CommitReport> {
-    const { commit, context } = this.parts;
-    const once = (): Promise<CommitReport> =>
-      this.exclusive((connection) => new Commit(connection, this.parts, commit, context, work).run());
-    return pRetry(once, {
-      retries: COMMIT_RETRIES,
-      minTimeout: 500,
-      factor: 2,
-      randomize: true,
-      signal: context.signal,
-      shouldRetry: ({ error }) => isTransient(error),
-      onFailedAttempt: ({ error, retriesLeft }) => {
-        if (!isTransient(error) || retriesLeft === 0) return;
-        context.log("warn", "postgres:load_is_repeated", { load_id: work.loadId, ...toEnvelope(error) });
-      },
-    });
+    return this.beginPackage(work).commit(work);
+  }
+
+  beginPackage(start: PackageStart): PackageLoad {
+    return this.packageLoad(start);
+  }
+
+  private packageLoad(start: PackageStart): PostgresPackageLoad {
+    const { load, context } = this.parts;
+    return new PostgresPackageLoad(this.turn(), this.parts, load, context, start);
   }
 
   async close(): Promise<void> {
@@ -225,16 +220,30 @@ class PostgresSession implements DestinationSession {
     });
   }
 
-  /** A connection that was lost in between is opened again: nothing was kept in it. */
   private async exclusive<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
-    const turn = this.last.then(async () => {
-      if (this.connection.lost !== undefined) {
-        this.connection = await Connection.open(this.parts.settings, this.parts.context);
-      }
-      return work(this.connection);
+    const turn = this.turn();
+    try {
+      return await work(await turn.connection());
+    } finally {
+      turn.end();
+    }
+  }
+
+  private turn(): Turn {
+    const before = this.last;
+    let end = (): void => {};
+    this.last = new Promise<void>((resolve) => {
+      end = resolve;
     });
-    this.last = turn.catch(() => {});
-    return turn;
+    return { connection: () => before.then(() => this.connected()), end };
+  }
+
+  /** A connection that was lost in between is opened again: nothing was kept in it. */
+  private async connected(): Promise<Connection> {
+    if (this.connection.lost !== undefined) {
+      this.connection = await Connection.open(this.parts.settings, this.parts.context);
+    }
+    return this.connection;
   }
 }
 

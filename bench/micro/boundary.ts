@@ -3,14 +3,22 @@
  * be remembered. Extract only, the same rows with distinct cursor values against one shared value: wall clock
  * and, for busy machines, processor time.
  *
- *     node bench/boundary.ts [--rows 1000000] [--repeats 5] [--only objects|lines]
+ *     node bench/micro/boundary.ts [--rows 1000000] [--repeats 5] [--only objects|lines]
  */
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { duckdb, incremental, JsonlPage, Pipeline, type Row, resource, Source } from "../src/engine/index.ts";
+import {
+  duckdb,
+  incremental,
+  JsonlPage,
+  Pipeline,
+  type Row,
+  resource,
+  Source,
+} from "../../src/engine/index.ts";
 
 const { values: args } = parseArgs({
   options: {
