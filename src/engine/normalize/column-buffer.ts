@@ -118,6 +118,23 @@ export class ColumnBuffer {
     this.valid[row >> 3]! |= 1 << (row & 7);
   }
 
+  /** Rows from `to` on, none of which has a value yet, get the bits of `valid` from `from` on; null: all have one. */
+  setValid(to: number, valid: Uint8Array | null, from: number, count: number): void {
+    const target = this.valid;
+    for (let i = 0; i < count; ) {
+      const row = to + i;
+      const source = from + i;
+      if ((row & 7) === 0 && count - i >= 8 && (valid === null || (source & 7) === 0)) {
+        target[row >> 3] = valid === null ? 0xff : valid[source >> 3]!;
+        i += 8;
+        continue;
+      }
+      if (valid === null || (valid[source >> 3]! & (1 << (source & 7))) !== 0)
+        target[row >> 3]! |= 1 << (row & 7);
+      i++;
+    }
+  }
+
   isValid(row: number): boolean {
     return (this.valid[row >> 3]! & (1 << (row & 7))) !== 0;
   }
@@ -147,12 +164,13 @@ export class TableBuffer {
   readonly byName = new Map<string, ColumnBuffer>();
   /** Rows begun so far; the row being filled is `rows - 1`. */
   rows = 0;
-  capacity = ROWS_AT_START;
+  capacity: number;
   arena: Uint8Array = new Uint8Array(ARENA_AT_START);
   arenaLength = 0;
 
-  constructor(name: string) {
+  constructor(name: string, capacity = ROWS_AT_START) {
     this.name = name;
+    this.capacity = capacity;
   }
 
   addColumn(name: string, kind: Kind): ColumnBuffer {
@@ -169,6 +187,17 @@ export class TableBuffer {
       for (const column of this.columns) column.grow(this.capacity);
     }
     return this.rows++;
+  }
+
+  /** Starts so many rows, all null; returns the index of the first. */
+  beginRows(count: number): number {
+    const first = this.rows;
+    while (first + count > this.capacity) {
+      this.capacity *= 2;
+      for (const column of this.columns) column.grow(this.capacity);
+    }
+    this.rows = first + count;
+    return first;
   }
 
   /** Copies `source[start, end)` into a text or bytes cell. */
