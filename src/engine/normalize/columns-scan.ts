@@ -6,8 +6,8 @@
 
 import { writeRandomRowId } from "../interop/hash.ts";
 import { ROW_ID_LENGTH } from "../interop/keccak.ts";
-import { type Block, type BlockColumn, cellBytes, isValidAt } from "../package/block-format.ts";
-import { linesOfColumns } from "../package/column-lines.ts";
+import { type BlockColumn, cellBytes, isValidAt } from "../package/block-format.ts";
+import { type ColumnsView, linesOfColumns } from "../package/column-lines.ts";
 import type { ExtractedColumn } from "../package/types.ts";
 import { coerce } from "../schema/coerce.ts";
 import { isComplete, isNullable, LOAD_ID, ROW_ID } from "../schema/tables.ts";
@@ -48,7 +48,7 @@ export class ColumnsScan {
   }
 
   /** Adds the block's rows. `onError` gets the lines at fault, and the offset of the line in them, and throws. */
-  scan(block: Block, columns: readonly ExtractedColumn[], onError: OnError): void {
+  scan(block: ColumnsView, columns: readonly ExtractedColumn[], onError: OnError): void {
     let slots = this.slotsOf(block, columns);
     let from = 0;
     if (slots === undefined && block.rows > 0) {
@@ -63,7 +63,7 @@ export class ColumnsScan {
   }
 
   private asLines(
-    block: Block,
+    block: ColumnsView,
     columns: readonly ExtractedColumn[],
     from: number,
     to: number,
@@ -74,7 +74,7 @@ export class ColumnsScan {
   }
 
   /** Where the block's columns go; undefined: something has to be decided first. */
-  private slotsOf(block: Block, columns: readonly ExtractedColumn[]): Map<BlockColumn, Slot> | undefined {
+  private slotsOf(block: ColumnsView, columns: readonly ExtractedColumn[]): Map<BlockColumn, Slot> | undefined {
     const table = this.tables.schema.tables.get(this.rootTable);
     if (table === undefined || !this.scanner.takesRows) return undefined;
     const state = this.tables.state(this.rootTable);
@@ -108,7 +108,7 @@ export class ColumnsScan {
   }
 
   /** False: one of the values needs the row path, and nothing was added. */
-  private append(block: Block, from: number, slots: ReadonlyMap<BlockColumn, Slot>): boolean {
+  private append(block: ColumnsView, from: number, slots: ReadonlyMap<BlockColumn, Slot>): boolean {
     const state = this.tables.state(this.rootTable);
     const { buffer } = state;
     const count = block.rows - from;
@@ -147,7 +147,7 @@ function appendCells(
   state: TableState,
   slot: Slot,
   to: number,
-  block: Block,
+  block: ColumnsView,
   cells: BlockColumn,
   from: number,
   count: number,
@@ -173,7 +173,7 @@ function appendBytes(
   buffer: TableBuffer,
   target: ColumnBuffer,
   to: number,
-  block: Block,
+  block: ColumnsView,
   cells: BlockColumn,
   from: number,
   count: number,
@@ -204,7 +204,7 @@ function appendJson(
   state: TableState,
   slot: Slot,
   to: number,
-  block: Block,
+  block: ColumnsView,
   cells: BlockColumn,
   from: number,
   count: number,
@@ -228,7 +228,7 @@ function hasMarks(cells: BlockColumn, from: number, count: number): boolean {
   return false;
 }
 
-function areDecimals(block: Block, cells: BlockColumn, from: number, count: number): boolean {
+function areDecimals(block: ColumnsView, cells: BlockColumn, from: number, count: number): boolean {
   const words = wordsOf(cells);
   for (let row = from; row < from + count; row++) {
     if (cells.valid !== null && !isValidAt(cells.valid, row)) continue;
