@@ -27,7 +27,17 @@ export function makeCertificates(folder: string, host: string): Certificates {
     ...["-keyout", file("server.key"), "-out", file("server.csr")],
   );
   openssl(
-    ...["x509", "-req", "-in", file("server.csr"), "-days", "2", "-copy_extensions", "copy", "-CAcreateserial"],
+    ...[
+      "x509",
+      "-req",
+      "-in",
+      file("server.csr"),
+      "-days",
+      "2",
+      "-copy_extensions",
+      "copy",
+      "-CAcreateserial",
+    ],
     ...["-CA", file("authority.pem"), "-CAkey", file("authority.key"), "-out", file("server.pem")],
   );
   return { authority: file("authority.pem"), certificate: file("server.pem"), key: file("server.key") };

@@ -43,10 +43,7 @@ export function findMariadb(): string | undefined {
 }
 
 /** `options`: further ones of the server, such as `--ssl-cert=…`. */
-export async function startMariadb(
-  program: string,
-  options: readonly string[] = [],
-): Promise<MariadbServer> {
+export async function startMariadb(program: string, options: readonly string[] = []): Promise<MariadbServer> {
   const folder = mkdtempSync(join(tmpdir(), "loadwright-mariadb-"));
   const data = join(folder, "data");
   mkdirSync(data);

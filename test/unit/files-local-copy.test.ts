@@ -73,6 +73,7 @@ test("an object larger than the room there is, is refused before it is transferr
     size: 2 ** 52,
     async *open() {
       asked++;
+      yield bytes;
     },
   });
   const refused = readParquet(large).next();

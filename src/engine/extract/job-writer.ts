@@ -114,8 +114,7 @@ export class JobWriter {
 
   private async writeBlock(table: string, { buffer, columns }: ColumnsPage): Promise<void> {
     let job = this.open.get(table);
-    const fits =
-      job?.kind === "columns" && job.columns === columns && job.writer.bytes < this.jobBytesMax;
+    const fits = job?.kind === "columns" && job.columns === columns && job.writer.bytes < this.jobBytesMax;
     if (job && !fits) this.close(table);
     if (!fits) {
       const file = formatJobName({ table, fileId: newFileId(), retry: 0, format: "blocks" });

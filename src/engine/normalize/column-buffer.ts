@@ -11,6 +11,8 @@
  * A cell whose validity bit is 0 is null and its bytes are zero.
  */
 
+import { writeRandomRowId } from "../interop/hash.ts";
+import { ROW_ID_LENGTH } from "../interop/keccak.ts";
 import type { DataType } from "../schema/types.ts";
 
 export type Kind = "bool" | "int64" | "float64" | "text" | "bytes" | "timestamp" | "date" | "time";
@@ -229,6 +231,28 @@ export class TableBuffer {
       column.u32[cell + 3] = Math.floor(offset / TWO_32);
     }
     column.valid[row >> 3]! |= 1 << (row & 7);
+  }
+
+  /** A fresh row id for each of `count` rows. */
+  setRowIds(column: ColumnBuffer, first: number, count: number): void {
+    const bytes = count * ROW_ID_LENGTH;
+    if (this.arenaLength + bytes > this.arena.length) this.growArena(this.arenaLength + bytes);
+    const { arena } = this;
+    const { u32, bytes: cells } = column;
+    for (let row = first; row < first + count; row++) {
+      const offset = this.arenaLength;
+      writeRandomRowId(arena, offset);
+      this.arenaLength = offset + ROW_ID_LENGTH;
+      u32[row * 4] = ROW_ID_LENGTH;
+      const at = row * 16 + 4;
+      cells[at] = arena[offset]!;
+      cells[at + 1] = arena[offset + 1]!;
+      cells[at + 2] = arena[offset + 2]!;
+      cells[at + 3] = arena[offset + 3]!;
+      u32[row * 4 + 2] = offset;
+      u32[row * 4 + 3] = Math.floor(offset / TWO_32);
+    }
+    column.setValid(first, null, 0, count);
   }
 
   private growArena(needed: number): void {

@@ -4,8 +4,6 @@
  * path, the rows are written as the lines that they stand for, and the scanner gets those.
  */
 
-import { writeRandomRowId } from "../interop/hash.ts";
-import { ROW_ID_LENGTH } from "../interop/keccak.ts";
 import { type BlockColumn, cellBytes, isValidAt } from "../package/block-format.ts";
 import { type ColumnsView, linesOfColumns } from "../package/column-lines.ts";
 import type { ExtractedColumn } from "../package/types.ts";
@@ -36,7 +34,6 @@ export class ColumnsScan {
   private readonly scanner: Scanner;
   private readonly rootTable: string;
   private readonly loadId: Uint8Array;
-  private readonly rowId = new Uint8Array(ROW_ID_LENGTH);
 
   /** `scanner`: of the same table. */
   constructor(tables: NormalizeTables, rowPath: RowPath, scanner: Scanner, rootTable: string) {
@@ -74,7 +71,10 @@ export class ColumnsScan {
   }
 
   /** Where the block's columns go; undefined: something has to be decided first. */
-  private slotsOf(block: ColumnsView, columns: readonly ExtractedColumn[]): Map<BlockColumn, Slot> | undefined {
+  private slotsOf(
+    block: ColumnsView,
+    columns: readonly ExtractedColumn[],
+  ): Map<BlockColumn, Slot> | undefined {
     const table = this.tables.schema.tables.get(this.rootTable);
     if (table === undefined || !this.scanner.takesRows) return undefined;
     const state = this.tables.state(this.rootTable);
@@ -94,7 +94,8 @@ export class ColumnsScan {
         continue;
       }
       const slot = state.slot(table, name);
-      if (slot === undefined || slot.type !== (type === "timestamp_ntz" ? "timestamp" : type)) return undefined;
+      if (slot === undefined || slot.type !== (type === "timestamp_ntz" ? "timestamp" : type))
+        return undefined;
       if (cells.valid !== null && !slot.nullable) return undefined;
       if (slot.cells.kind !== cells.kind) return undefined;
       slots.set(cells, slot);
@@ -128,11 +129,7 @@ export class ColumnsScan {
   private addIds(state: TableState, to: number, count: number): void {
     const { buffer } = state;
     const table = this.tables.schema.tables.get(this.rootTable)!;
-    const rowIds = state.slot(table, ROW_ID)!.cells;
-    for (let row = to; row < to + count; row++) {
-      writeRandomRowId(this.rowId, 0);
-      buffer.setBytes(rowIds, row, this.rowId, 0, ROW_ID_LENGTH);
-    }
+    buffer.setRowIds(state.slot(table, ROW_ID)!.cells, to, count);
     const loadIds = state.slot(table, LOAD_ID)!.cells;
     buffer.setBytes(loadIds, to, this.loadId, 0, this.loadId.length);
     // all cells look at one place of the arena

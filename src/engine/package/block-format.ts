@@ -343,9 +343,7 @@ function corrupt(file: string, offset: number, why: string, cause?: unknown): En
 }
 
 /** A cell that points outside its block's arena: refused before anything follows the offset. */
-export function corruptCell(
-  block: Pick<Block, "file" | "offset">,
-  column: string, row: number): EngineError {
+export function corruptCell(block: Pick<Block, "file" | "offset">, column: string, row: number): EngineError {
   const { file, offset } = block;
   return new EngineError(
     "PACKAGE_CORRUPT",
@@ -359,7 +357,11 @@ export const isValidAt = (valid: Uint8Array | null, row: number): boolean =>
   valid === null || (valid[row >> 3]! & (1 << (row & 7))) !== 0;
 
 /** A text or bytes cell's bytes, still in the block's memory. */
-export function cellBytes(block: Pick<Block, "arena" | "file" | "offset">, column: BlockColumn, row: number): Uint8Array {
+export function cellBytes(
+  block: Pick<Block, "arena" | "file" | "offset">,
+  column: BlockColumn,
+  row: number,
+): Uint8Array {
   const view = new DataView(column.data.buffer, column.data.byteOffset + row * 16, 16);
   const length = view.getUint32(0, true);
   if (length <= INLINE_BYTES) return column.data.subarray(row * 16 + 4, row * 16 + 4 + length);

@@ -9,8 +9,8 @@ import { type DuckDBConnection, type DuckDBDataChunk, DuckDBInstance } from "@du
 import { duckdbError } from "../../../engine/destinations/duckdb/errors.ts";
 import { EngineError } from "../../../engine/errors.ts";
 import type { ColumnsPage } from "../../../engine/extract/page.ts";
-import type { SqlDatabaseConfig } from "../config.ts";
 import { areBinary, ColumnPages } from "../column-pages.ts";
+import type { SqlDatabaseConfig } from "../config.ts";
 import { asSourceError } from "../errors.ts";
 import { tellNulled } from "../line-writer.ts";
 import { qualified, quoted, type SelectDialect, selectOf, sqlString } from "../select.ts";
@@ -133,10 +133,7 @@ class Pages {
   }
 }
 
-async function* columnPages(
-  connection: DuckDBConnection,
-  request: ReadRequest,
-): AsyncGenerator<ColumnsPage> {
+async function* columnPages(connection: DuckDBConnection, request: ReadRequest): AsyncGenerator<ColumnsPage> {
   const { table, columns } = request;
   const pages = new ColumnPages(table.name, columns);
   const list = columns.map((column) => column.binary!).join(", ");
@@ -165,8 +162,21 @@ async function* linePages(connection: DuckDBConnection, request: ReadRequest): A
 
 async function* chunks(connection: DuckDBConnection, sql: string): AsyncGenerator<DuckDBDataChunk> {
   const result = await connection.stream(sql);
-  for (let chunk = await result.fetchChunk(); chunk && chunk.rowCount > 0; chunk = await result.fetchChunk()) {
-    yield chunk;
+  const fetch = () => {
+    const chunk = result.fetchChunk();
+    chunk.catch(() => {});
+    return chunk;
+  };
+  // DuckDB makes the next one while this one is copied
+  let pending = fetch();
+  try {
+    for (let chunk = await pending; chunk && chunk.rowCount > 0; chunk = await pending) {
+      pending = fetch();
+      yield chunk;
+    }
+  } finally {
+    // the connection must not be closed under a fetch that is under way
+    await pending.catch(() => {});
   }
 }
 

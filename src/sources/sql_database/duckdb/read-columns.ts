@@ -6,7 +6,11 @@
 
 import type { DuckDBDataChunk } from "@duckdb/node-api";
 import duckdb, { type Vector } from "@duckdb/node-bindings";
-import { type ColumnBuffer, INLINE_BYTES, type TableBuffer } from "../../../engine/normalize/column-buffer.ts";
+import {
+  type ColumnBuffer,
+  INLINE_BYTES,
+  type TableBuffer,
+} from "../../../engine/normalize/column-buffer.ts";
 import type { ColumnPages } from "../column-pages.ts";
 
 const TWO_32 = 4294967296;
