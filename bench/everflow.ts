@@ -65,7 +65,7 @@ async function step(name: string, end: string): Promise<void> {
   );
   const run = pipeline({ name: "everflow", destination, dataset: "everflow", dir: join(dir, "work") });
   const report = await run.run(new Source({ name: "everflow", resources }), { resources: ["stats"] });
-  if (report.status !== "succeeded") throw new Error(`${report.error?.code}: ${report.error?.message}`);
+  if (report.status !== "succeeded") throw new Error(JSON.stringify(report.error));
   const seconds = Math.round((performance.now() - started) / 100) / 10;
   const peakMib = Math.round(process.resourceUsage().maxRSS / 1024);
   const { rows, different } = await compare(end);

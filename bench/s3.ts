@@ -1,13 +1,16 @@
 /**
  * That s3_exports needs no more memory for many or large objects: 10,000 small ones, and one of 1 GB (CSV, JSON
- * Lines and Parquet). The server, which holds the objects in memory, and the run are processes of their own.
+ * Lines and Parquet); and that a second run costs only listing calls, of which there are as many as thousands of
+ * keys. The server, which holds the objects in memory, and the run are processes of their own.
  *
- *     node bench/s3.ts [--objects 10000] [--mb 1000] [--only small,csv,jsonl,parquet] [--destination-mb 128]
+ *     node bench/s3.ts [--objects 10000] [--mb 1000] [--only small,csv,jsonl,parquet] [--destination-mb 256]
  */
 
 import { type ChildProcess, fork } from "node:child_process";
+import { subscribe } from "node:diagnostics_channel";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import type { IncomingMessage } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -43,7 +46,7 @@ const { values, positionals } = parseArgs({
   options: {
     objects: { type: "string", default: "10000" },
     mb: { type: "string", default: "1000" },
-    "destination-mb": { type: "string", default: "128" },
+    "destination-mb": { type: "string", default: "256" },
     only: { type: "string", default: "small,csv,jsonl,parquet" },
   },
 });
@@ -64,7 +67,12 @@ async function main(): Promise<void> {
       for (const run of ["first run", "second run"]) {
         const runner = child("run", endpoint, dir, values["destination-mb"]);
         const [told] = (await once(runner, "message")) as [{ seconds: number; peakMb: number; rows: number }];
-        console.log(`  ${run}: ${told.rows} rows, ${told.seconds.toFixed(1)} s, peak RSS ${told.peakMb} MB`);
+        server.send("count");
+        const [requests] = (await once(server, "message")) as [Record<string, number>];
+        const counted = Object.entries(requests).map(([kind, count]) => `${count} ${kind}`);
+        console.log(
+          `  ${run}: ${told.rows} rows, ${told.seconds.toFixed(1)} s, peak RSS ${told.peakMb} MB, requests: ${counted.join(", ")}`,
+        );
       }
     } finally {
       rmSync(dir, { recursive: true, force: true });
@@ -100,6 +108,16 @@ async function serve({ kind, objects, mb }: Order): Promise<void> {
     bytes = body.length;
     await putInParts(client, `big.${kind}`, body);
   }
+  let requests: Record<string, number> = {};
+  subscribe("http.server.request.start", (message) => {
+    const { method, url = "" } = (message as { request: IncomingMessage }).request;
+    const kind = url.includes("list-type=2") ? "list" : String(method);
+    requests[kind] = (requests[kind] ?? 0) + 1;
+  });
+  process.on("message", () => {
+    process.send!(requests);
+    requests = {};
+  });
   process.send!({ endpoint: server.address, bytes, count: kind === "small" ? objects : 1 });
 }
 

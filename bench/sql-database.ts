@@ -184,7 +184,9 @@ async function compare(client: pg.Client, file: string): Promise<void> {
 function timed(program: string, args: readonly string[]): Promise<number> {
   const started = performance.now();
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ["ignore", "inherit", "inherit"] });
+    // kept between starts, as the command line keeps it
+    const env = { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), "loadwright-bench-compiled") };
+    const child = spawn(program, args, { stdio: ["ignore", "inherit", "inherit"], env });
     child.once("error", reject);
     child.once("exit", (code) =>
       code === 0

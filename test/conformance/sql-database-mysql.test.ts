@@ -1,7 +1,11 @@
 /** MySQL and MariaDB as a source, against a real server; see test/support/mariadb-server.ts for where it comes from. */
 
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import mysql, { type Connection } from "mysql2/promise";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { makeCertificates } from "../support/certificates.ts";
 import { findMariadb, type MariadbServer, startMariadb } from "../support/mariadb-server.ts";
 import { Copy, loaded, refusal } from "../support/sql-database.ts";
 
@@ -180,6 +184,71 @@ describe.skipIf(program === undefined)("MariaDB as a source", () => {
     );
   });
 });
+
+describe.skipIf(program === undefined)(
+  "a MariaDB whose certificate is of an authority that nobody knows",
+  () => {
+    const folder = mkdtempSync(join(tmpdir(), "loadwright-tls-"));
+    let authority: string;
+    let server: MariadbServer;
+    let copy: Copy;
+
+    beforeAll(async () => {
+      const made = makeCertificates(folder, "localhost");
+      authority = made.authority;
+      server = await startMariadb(program!, [
+        `--ssl-ca=${authority}`,
+        `--ssl-cert=${made.certificate}`,
+        `--ssl-key=${made.key}`,
+      ]);
+      const client = await mysql.createConnection({ uri: server.url, multipleStatements: true });
+      await client.query(`create database shop; create table shop.t (n int); insert into shop.t values (1);
+      create user secure identified by 'secure-1' require ssl; grant select on shop.* to secure`);
+      await client.end();
+      copy = new Copy(`mysql://secure:secure-1@127.0.0.1:${server.port}/shop`);
+    }, 120_000);
+    afterAll(async () => {
+      copy?.remove();
+      await server?.stop();
+      rmSync(folder, { recursive: true, force: true });
+    });
+    const byName = (): Copy => new Copy(copy.url.replace("127.0.0.1", "localhost"));
+
+    test.each([
+      ["prefer", false, "127.0.0.1"],
+      ["require", false, "127.0.0.1"],
+      ["verify-ca", true, "127.0.0.1"],
+      ["verify-full", true, "localhost"],
+    ] as const)("is read with %s", async (mode, checked, host) => {
+      const from = host === "localhost" ? byName() : copy;
+      const report = await from.run({ ssl_mode: mode, ...(checked ? { ssl_root_cert: authority } : {}) });
+      expect(loaded(report)).toEqual({ t: 1 });
+      if (from !== copy) from.remove();
+    });
+
+    test("is refused where the certificate is to be verified, with the setting to make", async () => {
+      for (const mode of ["verify-ca", "verify-full"]) {
+        const unknown = await refusal(copy.run({ ssl_mode: mode }));
+        expect(unknown).toMatchObject({ code: "SOURCE_UNREACHABLE", retry: "after_fix" });
+        expect(unknown.message).toContain("certificate could not be verified");
+        expect(unknown.hint).toContain("ssl_root_cert");
+      }
+    });
+
+    test("is refused with verify-full under another name than the certificate's", async () => {
+      // an address is another name, too
+      const other = await refusal(copy.run({ ssl_mode: "verify-full", ssl_root_cert: authority }));
+      expect(other).toMatchObject({ code: "SOURCE_UNREACHABLE", retry: "after_fix" });
+      expect(other.message).toContain("certificate is for another host");
+      expect(other.hint).toContain("verify-ca");
+    });
+
+    test("says that a user has to come encrypted", async () => {
+      const plain = await refusal(copy.run({ ssl_mode: "disable" }));
+      expect(plain).toMatchObject({ code: "SOURCE_LOGIN_REFUSED", retry: "after_fix" });
+    });
+  },
+);
 
 /** Ends every connection that has a statement of the run's. */
 async function killReaders(client: Connection): Promise<void> {

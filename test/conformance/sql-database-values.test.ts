@@ -164,3 +164,43 @@ test("a table of a loadwright dataset is copied without the bookkeeping of its l
   expect(report.rows).toMatchObject({ item: 1 });
   copy.remove();
 });
+
+/**
+ * A column that is declared as another type makes the table be read as text; else its columns are copied in binary
+ * form. Both must give the same table.
+ */
+test.each(["Postgres", "DuckDB"])(
+  "a table of %s read as columns is the one that is read as text",
+  async (kind) => {
+    await client.query(`drop schema if exists odd cascade; create schema odd; create domain odd.word as text;
+    create table odd.t (id int, retyped int, r real, c char(5), w odd.word, n numeric, ts timestamp, tz timestamptz, d date,
+      clock time, long text, j jsonb, b bytea);
+    insert into odd.t (id) values (0);
+    insert into odd.t (id, r, c, w, n) values (1, 0.1, 'ab', 'x  ', 'NaN'), (2, '-Infinity', '', '', '-12.50'), (3, 16777217, 'ü', 'ü', 0);
+    insert into odd.t (id, ts, tz, d, clock) values (4, 'infinity', '-infinity', 'infinity', '12:00'),
+      (5, '0001-12-31 23:59:59.999999 BC', '10000-01-01Z', '10000-01-01', null), (6, '9999-12-31 23:59:59.999999', '9999-12-31 23:59:59Z', '0001-01-01', '00:00:00.000001'),
+      (7, '1969-12-31 23:59:59.999999', '2000-01-01Z', '1999-12-31', '23:59:59.999999');
+    insert into odd.t (id, clock) values (8, '24:00:00');
+    insert into odd.t (id, long, j, b, retyped) select i, case i % 4 when 0 then 'the same long text' when 1 then 'another ' || i || repeat('x', i % 90) end,
+      jsonb_build_object('a', i), decode(repeat('ff', i % 40), 'hex'), i from generate_series(9, 15000) i`);
+    const from = new Copy(url, {}, "from");
+    const config = { schema: "odd", tables: ["t"] };
+    if (kind === "DuckDB") await from.run(config);
+    const source = kind === "DuckDB" ? `duckdb:///${from.file}` : url;
+    const wanted = kind === "DuckDB" ? { schema: "target", tables: ["t"] } : config;
+    const [columns, text] = [new Copy(source, {}, "columns"), new Copy(source, {}, "text")];
+    const told = (await columns.run(wanted)).warnings;
+    const asText = await text.run({
+      ...wanted,
+      resources: { t: { columns: { retyped: { data_type: "text" } } } },
+    });
+    expect(told).toEqual(asText.warnings);
+    if (kind === "Postgres") expect(told).toHaveLength(4);
+    const sql = (copy: Copy) =>
+      copy.rows("select * exclude (retyped, _dlt_id, _dlt_load_id) from t order by id");
+    const rows = await sql(columns);
+    expect(rows).toHaveLength(15_001);
+    expect(rows).toEqual(await sql(text));
+    for (const copy of [from, columns, text]) copy.remove();
+  },
+);

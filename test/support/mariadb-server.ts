@@ -42,7 +42,8 @@ export function findMariadb(): string | undefined {
   return found;
 }
 
-export async function startMariadb(program: string): Promise<MariadbServer> {
+/** `options`: further ones of the server, such as `--ssl-cert=…`. */
+export async function startMariadb(program: string, options: readonly string[] = []): Promise<MariadbServer> {
   const folder = mkdtempSync(join(tmpdir(), "loadwright-mariadb-"));
   const data = join(folder, "data");
   mkdirSync(data);
@@ -64,6 +65,7 @@ export async function startMariadb(program: string): Promise<MariadbServer> {
       "--innodb-flush-log-at-trx-commit=0",
       "--character-set-server=utf8mb4",
       "--skip-log-bin",
+      ...options,
     ],
     { stdio: ["ignore", "ignore", "pipe"] },
   );

@@ -371,7 +371,7 @@ describe("without secrets in the workspace the AWS chain decides", () => {
   test("nothing found is S3_CREDENTIALS, and no region CONFIG_MISSING, each with what to set", async () => {
     await expect(listAll(bucketOf({ endpoint: s3.endpoint }, {}))).rejects.toMatchObject({
       code: "S3_CREDENTIALS",
-      hint: expect.stringContaining("credentials.aws_access_key_id"),
+      hint: expect.stringContaining("CREDENTIALS__AWS_ACCESS_KEY_ID"),
     });
     await expect(listAll(bucketOf({}, {}))).rejects.toMatchObject({
       code: "CONFIG_MISSING",

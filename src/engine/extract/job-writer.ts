@@ -1,11 +1,15 @@
-/** Extracted rows on their way to disk: JSON Lines with typed values, one open job per table, rotated by size. */
+/**
+ * Extracted rows on their way to disk: JSON Lines with typed values, or blocks of columns; one open job per table,
+ * rotated by size.
+ */
 
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
+import { BlockFileWriter } from "../package/block-format.ts";
 import { formatJobName, newFileId } from "../package/job-name.ts";
-import type { JobInfo } from "../package/types.ts";
+import type { ExtractedColumn, JobInfo } from "../package/types.ts";
 import type { DataType } from "../schema/types.ts";
-import type { JsonlPage } from "./page.ts";
+import type { ColumnsPage, JsonlPage } from "./page.ts";
 import { RowBlocks } from "./row-blocks.ts";
 
 const LF = 0x0a;
@@ -13,7 +17,8 @@ const LF = 0x0a;
 type Guesses = Readonly<Record<string, DataType>>;
 type Origin = NonNullable<JsonlPage["origin"]>;
 
-interface OpenJob {
+interface OpenLines {
+  readonly kind: "lines";
   readonly file: string;
   readonly handle: FileHandle;
   readonly guesses: Guesses | undefined;
@@ -22,14 +27,23 @@ interface OpenJob {
   bytes: number;
 }
 
+interface OpenColumns {
+  readonly kind: "columns";
+  readonly file: string;
+  readonly writer: BlockFileWriter;
+  readonly columns: readonly ExtractedColumn[];
+}
+
+type OpenJob = OpenLines | OpenColumns;
+
 export class JobWriter {
-  readonly jobs: JobInfo[] = [];
   private readonly blocks = new RowBlocks();
   private readonly dir: string;
   private readonly jobBytesMax: number;
   private readonly sync: boolean;
   private readonly open = new Map<string, OpenJob>();
-  private readonly closing: Promise<void>[] = [];
+  /** In the order of the rows. */
+  private readonly closing: Promise<JobInfo>[] = [];
   /** The write that was begun last; whoever comes next is told how it ended. */
   private last: Promise<void> = Promise.resolve();
 
@@ -57,6 +71,13 @@ export class JobWriter {
     return rows;
   }
 
+  /** Writes the rows of a page and empties it; returns the rows. */
+  async writeColumns(table: string, page: ColumnsPage): Promise<number> {
+    const { rows } = page.buffer;
+    await this.after(() => this.writeBlock(table, page));
+    return rows;
+  }
+
   /**
    * One write at a time: resources that run side by side may fill the same table. Returns when the write before
    * this one has ended, so that the next page is made while this one is written.
@@ -68,10 +89,27 @@ export class JobWriter {
     guesses: Guesses | undefined,
     origin: Origin | undefined,
   ): Promise<void> {
+    return this.after(() => this.write(table, bytes, rows, guesses, origin));
+  }
+
+  private after(write: () => Promise<void>): Promise<void> {
     const before = this.last;
-    this.last = before.then(() => this.write(table, bytes, rows, guesses, origin));
+    this.last = before.then(write);
     this.last.catch(() => {});
     return before;
+  }
+
+  private async writeBlock(table: string, { buffer, columns }: ColumnsPage): Promise<void> {
+    let job = this.open.get(table);
+    const fits = job?.kind === "columns" && job.columns === columns && job.writer.bytes < this.jobBytesMax;
+    if (job && !fits) this.close(table);
+    if (!fits) {
+      const file = formatJobName({ table, fileId: newFileId(), retry: 0, format: "blocks" });
+      const writer = await BlockFileWriter.create(join(this.dir, file));
+      job = { kind: "columns", file, writer, columns };
+      this.open.set(table, job);
+    }
+    await (job as OpenColumns).writer.append(buffer);
   }
 
   private async write(
@@ -83,13 +121,17 @@ export class JobWriter {
   ): Promise<void> {
     let job = this.open.get(table);
     // guesses belong to a whole job
-    if (job && (job.bytes >= this.jobBytesMax || !sameGuesses(job.guesses, guesses))) {
+    if (
+      job &&
+      (job.kind !== "lines" || job.bytes >= this.jobBytesMax || !sameGuesses(job.guesses, guesses))
+    ) {
       this.close(table);
       job = undefined;
     }
     if (!job) {
       const file = formatJobName({ table, fileId: newFileId(), retry: 0, format: "typed-jsonl" });
-      job = { file, handle: await open(join(this.dir, file), "wx"), guesses, origins: [], rows: 0, bytes: 0 };
+      const handle = await open(join(this.dir, file), "wx");
+      job = { kind: "lines", file, handle, guesses, origins: [], rows: 0, bytes: 0 };
       this.open.set(table, job);
     }
     if (origin) job.origins.push([job.bytes, origin.file, origin.line]);
@@ -104,8 +146,7 @@ export class JobWriter {
   async finish(): Promise<readonly JobInfo[]> {
     await this.last;
     for (const table of [...this.open.keys()]) this.close(table);
-    await Promise.all(this.closing);
-    return this.jobs;
+    return Promise.all(this.closing);
   }
 
   async abort(): Promise<void> {
@@ -114,21 +155,35 @@ export class JobWriter {
     await Promise.allSettled(this.closing);
   }
 
+  /** What a full job holds gets to disk while the next is being filled. */
   private close(table: string): void {
-    const { handle, file, rows, bytes, origins, guesses } = this.open.get(table)!;
+    const job = this.open.get(table)!;
     this.open.delete(table);
-    this.jobs.push({
+    const closed = job.kind === "lines" ? this.closeLines(table, job) : this.closeColumns(table, job);
+    closed.catch(() => {});
+    this.closing.push(closed);
+  }
+
+  private async closeLines(table: string, job: OpenLines): Promise<JobInfo> {
+    const { handle, file, rows, bytes, origins, guesses } = job;
+    try {
+      if (this.sync) await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    return {
       file,
       table,
       rows,
       bytes,
       ...(origins.length > 0 ? { origins } : {}),
       ...(guesses ? { guesses } : {}),
-    });
-    // what a full one holds gets to disk while the next is being filled
-    const closed = (this.sync ? handle.sync() : Promise.resolve()).finally(() => handle.close());
-    closed.catch(() => {});
-    this.closing.push(closed);
+    };
+  }
+
+  private async closeColumns(table: string, { writer, file, columns }: OpenColumns): Promise<JobInfo> {
+    await writer.close({ sync: this.sync });
+    return { file, table, rows: writer.rows, bytes: writer.bytes, columns };
   }
 }
 

@@ -4,7 +4,7 @@ import type { RunContext } from "../context.ts";
 import type { JobInfo } from "../package/types.ts";
 import { type CursorName, writeBoundaryJob } from "./boundary-store.ts";
 import { JobWriter } from "./job-writer.ts";
-import type { JsonlPage, Row } from "./page.ts";
+import type { ColumnsPage, JsonlPage, Row } from "./page.ts";
 import type { BoundaryChunks } from "./rows-at-last.ts";
 import type { ExtractTarget } from "./work.ts";
 
@@ -50,6 +50,11 @@ export class PackageWriter {
   /** Returns how many rows the page has. */
   writePage(table: string, page: JsonlPage): Promise<number> {
     return this.writer!.writePage(table, page);
+  }
+
+  /** Empties the page; returns how many rows it had. */
+  writeColumns(table: string, page: ColumnsPage): Promise<number> {
+    return this.writer!.writeColumns(table, page);
   }
 
   /** Returns how many bytes the rows have. */

@@ -1,7 +1,10 @@
 /**
- * What a resource may yield: a row, a page of rows, a page that is bytes already, or a checkpoint.
+ * What a resource may yield: a row, a page of rows, a page that is bytes or columns already, or a checkpoint.
  */
 
+import type { TableBuffer } from "../normalize/column-buffer.ts";
+import { linesOfColumns, viewOfBuffer } from "../package/column-lines.ts";
+import type { ExtractedColumn } from "../package/types.ts";
 import type { DataType } from "../schema/types.ts";
 
 /** A document as a source yields it. Values: JSON, plus Date, bigint, Uint8Array and TypedValue. */
@@ -44,13 +47,35 @@ export class JsonlPage {
 }
 
 /**
+ * Rows as columns, for sources that have them in binary form: no value becomes text and is parsed again. They are
+ * JSON Lines in another form (`lines()`), and are treated as those wherever a row has to be looked at. Columns of
+ * text hold UTF-8, those of decimals plain digits (`-?digits[.digits]`). The memory is the page's own, and whoever
+ * takes the page empties it.
+ */
+export class ColumnsPage {
+  /** Its columns have the keys as names, and the cells that `kindOf` says of their types. */
+  readonly buffer: TableBuffer;
+  readonly columns: readonly ExtractedColumn[];
+
+  constructor(buffer: TableBuffer, columns: readonly ExtractedColumn[]) {
+    this.buffer = buffer;
+    this.columns = columns;
+  }
+
+  lines(): JsonlPage {
+    const { buffer, columns } = this;
+    return new JsonlPage(linesOfColumns(viewOfBuffer(buffer), columns, 0, buffer.rows));
+  }
+}
+
+/**
  * Yield this where everything yielded so far, together with the resource's state as it is now, may be
  * committed as a package of its own (a file or a window is complete). A run is interrupted without loss
  * only between packages, so a long source that yields checkpoints goes on where it stopped.
  */
 export const checkpoint: unique symbol = Symbol("loadwright.checkpoint");
 
-export type Yielded = Row | readonly Row[] | JsonlPage | typeof checkpoint;
+export type Yielded = Row | readonly Row[] | JsonlPage | ColumnsPage | typeof checkpoint;
 
 /** What is yielded with rows in it. */
 export type Page = Exclude<Yielded, typeof checkpoint>;

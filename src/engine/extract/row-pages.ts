@@ -8,7 +8,7 @@ import { call } from "./call.ts";
 import type { CursorRun } from "./cursor-run.ts";
 import { countRows } from "./job-writer.ts";
 import type { PackageWriter } from "./package-writer.ts";
-import { isMany, JsonlPage, type Page, type Row } from "./page.ts";
+import { ColumnsPage, isMany, JsonlPage, type Page, type Row } from "./page.ts";
 import type { Resource } from "./resource.ts";
 import { rowsOfLines } from "./row-lines.ts";
 import type { Running } from "./running.ts";
@@ -30,6 +30,11 @@ export class RowPages {
   }
 
   async page(running: Running, page: Page): Promise<void> {
+    if (page instanceof ColumnsPage) {
+      if (this.needsObjects(running) || running.cursor) await this.page(running, page.lines());
+      else await this.columnsPage(running, page);
+      return;
+    }
     if (page instanceof JsonlPage) {
       if (this.needsObjects(running)) await this.linePage(running, page);
       else if (running.cursor) {
@@ -49,6 +54,15 @@ export class RowPages {
     if (this.tables.isRefused(table) && !this.tables.admits(running, table, countRows(page.bytes))) return;
     const rows = await this.writer.writePage(table, page);
     this.count(running, table, rows, page.bytes.length);
+  }
+
+  private async columnsPage(running: Running, page: ColumnsPage): Promise<void> {
+    if (!running.loads || page.buffer.rows === 0) return;
+    const table = this.tables.declareTable(running, staticTable(running.resource));
+    if (this.tables.isRefused(table) && !this.tables.admits(running, table, page.buffer.rows)) return;
+    const bytes = page.buffer.byteLength();
+    const rows = await this.writer.writeColumns(table, page);
+    this.count(running, table, rows, bytes);
   }
 
   /** The lines of a page in cursor order that are new; undefined: each line has to be looked at. */

@@ -11,6 +11,8 @@
  * A cell whose validity bit is 0 is null.
  */
 
+import { writeRandomRowId } from "../interop/hash.ts";
+import { ROW_ID_LENGTH } from "../interop/keccak.ts";
 import type { DataType } from "../schema/types.ts";
 
 export type Kind = "bool" | "int64" | "float64" | "text" | "bytes" | "timestamp" | "date" | "time";
@@ -151,6 +153,52 @@ export class ColumnBuffer {
     this.text = grown;
   }
 
+  /** Texts of the next rows as they stand in a column, each behind its length; `setValid` tells of which rows. */
+  addTexts(texts: Uint8Array): void {
+    const end = this.textLength + texts.length;
+    if (end > this.text.length) this.growText(end);
+    this.text.set(texts, this.textLength);
+    this.textLength = end;
+  }
+
+  /** The same text in each of `count` rows. */
+  fillText(first: number, count: number, text: Buffer): void {
+    for (let row = first; row < first + count; row++) this.setBytes(row, text, 0, text.length);
+  }
+
+  /** A fresh row id in each of `count` rows. */
+  fillRowIds(first: number, count: number): void {
+    const end = this.textLength + count * (4 + ROW_ID_LENGTH);
+    if (end > this.text.length) this.growText(end);
+    const { text } = this;
+    for (let at = this.textLength; at < end; at += 4 + ROW_ID_LENGTH) {
+      text[at] = ROW_ID_LENGTH;
+      text[at + 1] = 0;
+      text[at + 2] = 0;
+      text[at + 3] = 0;
+      writeRandomRowId(text, at + 4);
+    }
+    this.textLength = end;
+    this.setValid(first, null, 0, count);
+  }
+
+  /** Rows from `to` on, none of which has a value yet, get the bits of `valid` from `from` on; null: all have one. */
+  setValid(to: number, valid: Uint8Array | null, from: number, count: number): void {
+    const target = this.valid;
+    for (let i = 0; i < count; ) {
+      const row = to + i;
+      const source = from + i;
+      if ((row & 7) === 0 && count - i >= 8 && (valid === null || (source & 7) === 0)) {
+        target[row >> 3] = valid === null ? 0xff : valid[source >> 3]!;
+        i += 8;
+        continue;
+      }
+      if (valid === null || (valid[source >> 3]! & (1 << (source & 7))) !== 0)
+        target[row >> 3]! |= 1 << (row & 7);
+      i++;
+    }
+  }
+
   isValid(row: number): boolean {
     return (this.valid[row >> 3]! & (1 << (row & 7))) !== 0;
   }
@@ -182,10 +230,11 @@ export class TableBuffer {
   readonly byName = new Map<string, ColumnBuffer>();
   /** Rows begun so far; the row being filled is `rows - 1`. */
   rows = 0;
-  capacity = ROWS_AT_START;
+  capacity: number;
 
-  constructor(name: string) {
+  constructor(name: string, capacity = ROWS_AT_START) {
     this.name = name;
+    this.capacity = capacity;
   }
 
   addColumn(name: string, kind: Kind): ColumnBuffer {
@@ -220,6 +269,17 @@ export class TableBuffer {
     return at;
   }
 
+  /** Starts so many rows, all null; returns the index of the first. */
+  beginRows(count: number): number {
+    const first = this.rows;
+    while (first + count > this.capacity) {
+      this.capacity *= 2;
+      for (const column of this.columns) column.grow(this.capacity);
+    }
+    this.rows = first + count;
+    return first;
+  }
+
   /** Takes back every row begun since `mark`, as if it had never been; returns the place behind its marks. */
   takeBack(marks: readonly number[], at: number): number {
     const rows = marks[at++]!;
@@ -227,6 +287,13 @@ export class TableBuffer {
     for (const column of this.texts) column.textLength = marks[at++]!;
     this.rows = rows;
     return at;
+  }
+
+  /** Bytes of its texts, with their lengths. */
+  textBytes(): number {
+    let bytes = 0;
+    for (const { textLength } of this.texts) bytes += textLength;
+    return bytes;
   }
 
   /** Bytes this buffer holds for its rows; what bounds a block. */

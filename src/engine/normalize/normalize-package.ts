@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { RunContext } from "../context.ts";
 import { EngineError } from "../errors.ts";
 import { JsonSyntaxError } from "../interop/json.ts";
+import { readBlocks } from "../package/block-format.ts";
 import { createJobFile, type JobFileWriter, type JobFormat } from "../package/job-file.ts";
 import { formatJobName, newFileId } from "../package/job-name.ts";
 import type { JobInfo, SchemaChange } from "../package/types.ts";
@@ -12,6 +13,7 @@ import { BOUNDARY_TABLE } from "../schema/boundary-table.ts";
 import type { NamingConvention } from "../schema/naming.ts";
 import { completeColumns, hasSeenData, isComplete, isNullable } from "../schema/tables.ts";
 import type { ContractMode, Schema, Table } from "../schema/types.ts";
+import { ColumnsScan } from "./columns-scan.ts";
 import { lineBlocks } from "./line-blocks.ts";
 import { type RejectedCount, RejectedRows } from "./rejected.ts";
 import { RowPath } from "./row-path.ts";
@@ -99,6 +101,21 @@ export async function normalizePackage(work: NormalizeWork, context: RunContext)
         scanners.set(job.table, scanner);
       }
       rowPath.setGuesses(job.guesses);
+      if (job.columns) {
+        const columns = new ColumnsScan(tables, rowPath, scanner, job.table);
+        const { counts } = scanner;
+        for await (const block of readBlocks(join(work.from, job.file))) {
+          context.signal.throwIfAborted();
+          columns.scan(block, job.columns, (lineAt, error, lines) => {
+            throw rowError(error, job, counts.rows + 1, lineAt, lines, lineAt);
+          });
+          bytesDone += block.bytes;
+          await output.writeFull(states());
+          if (context.now() - lastProgress > PROGRESS_MS) report(job.table);
+        }
+        report(job.table);
+        continue;
+      }
       for await (const block of lineBlocks(join(work.from, job.file))) {
         context.signal.throwIfAborted();
         const rows = scanner.counts;

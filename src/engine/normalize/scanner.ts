@@ -88,6 +88,11 @@ export class Scanner {
     this.eligible = this.isEligible();
   }
 
+  /** Are its rows, once their columns are known, none of the row path's business? */
+  get takesRows(): boolean {
+    return this.eligible && this.rowIdSlot !== undefined;
+  }
+
   /** Only random row ids and dlt's own propagation of the root's id are known here. */
   private isEligible(): boolean {
     const { schema } = this.tables;
@@ -676,7 +681,7 @@ export class Scanner {
 const PLAIN_DECIMAL_BYTES_MAX = 500;
 
 /** Digits in the very form in which the row path would store them: no sign but a minus, no zeros in front. */
-function isPlainDecimal(bytes: Uint8Array, start: number, end: number): boolean {
+export function isPlainDecimal(bytes: Uint8Array, start: number, end: number): boolean {
   const from = bytes[start] === MINUS ? start + 1 : start;
   if (end - from > PLAIN_DECIMAL_BYTES_MAX) return false;
   if (bytes[from] === ZERO && end - from > 1 && bytes[from + 1] !== DOT) return false;

@@ -336,7 +336,7 @@ function corrupt(file: string, offset: number, why: string, cause?: unknown): En
 }
 
 /** A text that is longer than what is left of its column: refused before anything is read. */
-export function corruptCell(block: Block, column: string, row: number): EngineError {
+export function corruptCell(block: Pick<Block, "file" | "offset">, column: string, row: number): EngineError {
   const { file, offset } = block;
   return new EngineError(
     "PACKAGE_CORRUPT",
@@ -349,8 +349,11 @@ export function corruptCell(block: Block, column: string, row: number): EngineEr
 export const isValidAt = (valid: Uint8Array | null, row: number): boolean =>
   valid === null || (valid[row >> 3]! & (1 << (row & 7))) !== 0;
 
+/** What of a block the texts of a column need. */
+type TextsOf = Pick<Block, "rows" | "file" | "offset">;
+
 /** Where each row's text begins in its column, behind the length; of rows that have one. */
-function textStarts(block: Block, column: BlockColumn): Uint32Array {
+function textStarts(block: TextsOf, column: BlockColumn): Uint32Array {
   const starts = new Uint32Array(block.rows);
   const view = new DataView(column.data.buffer, column.data.byteOffset, column.data.byteLength);
   let at = 0;
@@ -365,7 +368,8 @@ function textStarts(block: Block, column: BlockColumn): Uint32Array {
   return starts;
 }
 
-function textReader(block: Block, column: BlockColumn): (row: number) => Uint8Array {
+/** The bytes of a row's text, still in the block's memory; of rows that have one. */
+export function textReader(block: TextsOf, column: BlockColumn): (row: number) => Uint8Array {
   const starts = textStarts(block, column);
   const view = new DataView(column.data.buffer, column.data.byteOffset, column.data.byteLength);
   return (row) => {

@@ -22,8 +22,15 @@ export interface JobName {
   /** 10 hex digits. */
   readonly fileId: string;
   readonly retry: number;
-  /** `typed-jsonl`: extracted rows; else normalized rows (see job-file.ts). */
+  /** `typed-jsonl`, or `blocks` with `JobInfo.columns`: extracted rows; else normalized rows (see job-file.ts). */
   readonly format: "typed-jsonl" | JobFormat;
+}
+
+/** A column of extracted rows that are columns already. A `timestamp_ntz` is a timestamp that came without a zone. */
+export interface ExtractedColumn {
+  /** The key in the document. */
+  readonly name: string;
+  readonly type: DataType | "timestamp_ntz";
 }
 
 export interface JobInfo {
@@ -37,6 +44,8 @@ export interface JobInfo {
   readonly origins?: readonly (readonly [byte: number, file: string, line: number])[];
   /** Extracted jobs: types for columns that nothing else gives a type; see JsonlPage. */
   readonly guesses?: Readonly<Record<string, DataType>>;
+  /** Extracted jobs of blocks: all columns in the order of a row's keys, those without any value too. */
+  readonly columns?: readonly ExtractedColumn[];
 }
 
 export interface ResourceInPackage {

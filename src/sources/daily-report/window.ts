@@ -27,7 +27,8 @@ export function dailyHints(
   lookback: Lookback,
 ): Omit<ResourceHints, "tableName"> {
   return {
-    writeDisposition: "merge",
+    // a day comes once in a load, and each key once in a day
+    writeDisposition: { disposition: "merge", strategy: "delete-insert", deduplicated: true },
     primaryKey: [DATE, ...Object.keys(key)],
     mergeKey: DATE,
     // a day must not be cut in two by a package: only a checkpoint may end one
@@ -41,8 +42,8 @@ export function dailyHints(
     columns: {
       [DATE]: { data_type: "date", nullable: false },
       ...columns,
+      // without a type there is no such column until a day is empty
       [DAY_EMPTY]: {
-        data_type: "bool",
         hard_delete: true,
         description: "Always null: marks a day without rows on its way to this table.",
       },

@@ -4,7 +4,7 @@
  */
 
 import { createReadStream } from "node:fs";
-import { mkdtemp, open, rm } from "node:fs/promises";
+import { mkdtemp, open, rm, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EngineError } from "../../engine/errors.ts";
@@ -56,12 +56,19 @@ export function memorySource(name: string, ...blocks: readonly (Uint8Array | str
   };
 }
 
-/** A path on this machine with the source's bytes, for readers that seek. Disposing removes a copy that was made. */
+/**
+ * A path on this machine with the source's bytes, for readers that seek. Disposing removes a copy that was made.
+ * Errors: EXTRACT_FAILED when the folder for temporary files has no room for it.
+ */
 export async function localCopy(source: ByteSource): Promise<{ path: string } & AsyncDisposable> {
   if (source.localPath !== undefined) {
     return { path: source.localPath, [Symbol.asyncDispose]: async () => {} };
   }
-  const folder = await mkdtemp(join(tmpdir(), "loadwright-"));
+  const parent = tmpdir();
+  const { bavail, bsize } = await statfs(parent);
+  // known before anything is transferred, or in vain
+  if ((source.size ?? 0) > bavail * bsize) throw noRoom(source, parent, bavail * bsize);
+  const folder = await mkdtemp(join(parent, "loadwright-"));
   const remove = () => rm(folder, { recursive: true, force: true });
   try {
     const path = join(folder, "file");
@@ -74,8 +81,21 @@ export async function localCopy(source: ByteSource): Promise<{ path: string } & 
     return { path, [Symbol.asyncDispose]: remove };
   } catch (error) {
     await remove();
-    throw error;
+    const { code } = error as { code?: unknown };
+    throw code === "ENOSPC" || code === "EDQUOT" ? noRoom(source, parent, undefined, error) : error;
   }
+}
+
+function noRoom(source: ByteSource, folder: string, bytesFree?: number, cause?: unknown): EngineError {
+  return new EngineError(
+    "EXTRACT_FAILED",
+    `The folder for temporary files, ${folder}, has no room for a copy of ${source.name}.`,
+    {
+      hint: "Parquet is read from its end, so an object is copied first: make room, or set TMPDIR to a folder that has it.",
+      details: { file: source.name, folder, bytes: source.size, bytes_free: bytesFree, error: "ENOSPC" },
+      cause,
+    },
+  );
 }
 
 /** The whole source in memory; for readers of formats that cannot be streamed. Errors: FILE_FORMAT beyond the bound. */

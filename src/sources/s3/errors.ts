@@ -100,7 +100,13 @@ function explain(error: SdkError, status: number | undefined, place: S3Place): E
       ];
     case "CredentialsProviderError":
     case "TokenProviderError":
-      return ["S3_CREDENTIALS", `${what}: no credentials were found.`];
+      return [
+        "S3_CREDENTIALS",
+        `${what}: no credentials were found.`,
+        {
+          hint: "Set SOURCES__S3_EXPORTS__CREDENTIALS__AWS_ACCESS_KEY_ID and …__AWS_SECRET_ACCESS_KEY (for a filesystem source SOURCES__FILESYSTEM__…) in .env, or use the environment of the AWS tools.",
+        },
+      ];
     case "RequestTimeTooSkewed":
       return ["S3_CLOCK", `${what}: the clock of this machine and that of ${where} differ too much.`];
     case "PermanentRedirect":

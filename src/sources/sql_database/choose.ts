@@ -158,7 +158,8 @@ function withHints(column: SourceColumn, declared: DeclaredColumns[string] | und
   if (retyped && type === "text" && /^(decimal|timestamp|timestamptz|date|time)$/.test(kind)) kind = "text";
   if (retyped && type !== "bool" && kind === "bool" && /^(tinyint|bit)/.test(column.sourceType))
     kind = "integer";
-  return { ...column, kind, hints };
+  const { binary, ...kept } = column;
+  return { ...kept, kind, hints, ...(retyped || binary === undefined ? {} : { binary }) };
 }
 
 function matches(pattern: string, name: string): boolean {

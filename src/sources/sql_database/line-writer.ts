@@ -7,6 +7,7 @@
  */
 
 import { EngineError } from "../../engine/errors.ts";
+import { checkScale, scaleMaxOf } from "./decimal-scale.ts";
 import type { CellKind, SourceColumn } from "./types.ts";
 
 const PAGE_BYTES = 1 << 20;
@@ -16,7 +17,6 @@ const GROWTH_MAX = 6;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const MINUS = 0x2d;
-const DOT = 0x2e;
 const ZERO = 0x30;
 const HEX = Buffer.from("0123456789abcdef");
 
@@ -38,9 +38,6 @@ interface CellPlan {
   /** Digits after the point that the column at the destination keeps. */
   readonly scaleMax: number;
 }
-
-/** Digits after the point of a decimal that declares none. */
-const SCALE_DEFAULT = 9;
 
 export class LineWriter {
   /** Column -> cells that no destination could hold and that became null. */
@@ -158,21 +155,7 @@ export class LineWriter {
       this.lose(plan);
       return;
     }
-    let last = end - 1;
-    while (last > start && source[last] === ZERO) last--;
-    if (last - start > plan.scaleMax) {
-      for (let at = start; at < last - plan.scaleMax; at++) {
-        if (source[at] !== DOT) continue;
-        throw new EngineError(
-          "VALUE_UNSUPPORTED",
-          `Column ${plan.name} of table ${this.table} has a number with more than ${plan.scaleMax} digits after the point.`,
-          {
-            hint: `Declare what it needs, e.g. columns = { ${plan.name} = { data_type = "decimal", precision = 38, scale = 18 } }, or data_type = "text".`,
-            details: { table: this.table, column: plan.name, scale: plan.scaleMax },
-          },
-        );
-      }
-    }
+    checkScale(source, start, end, plan.scaleMax, this.table, plan.name);
     this.bytes(plan.head);
     this.raw(source, start, end);
     this.out[this.at++] = QUOTE;
@@ -263,13 +246,12 @@ function planOf(column: SourceColumn, before: string, isCursor: boolean): CellPl
   const key = `${before}${JSON.stringify(name)}:`;
   const quoted = kind !== "integer" && kind !== "float" && kind !== "bool";
   const mark = isCursor ? (MARKS[kind] ?? "") : "";
-  const scale = typeof hints.scale === "number" ? hints.scale : SCALE_DEFAULT;
   return {
     name,
     kind,
     head: Buffer.from(quoted ? `${key}"${kind === "binary" ? "0x" : mark}` : key),
     nullHead: Buffer.from(`${key}null`),
-    scaleMax: hints.data_type === "decimal" ? scale : Number.POSITIVE_INFINITY,
+    scaleMax: scaleMaxOf(hints),
   };
 }
 

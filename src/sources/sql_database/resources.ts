@@ -1,7 +1,7 @@
 /** Tables of a database as resources of the engine, and as the built-in source that a pipeline names. */
 
 import { EngineError } from "../../engine/errors.ts";
-import { JsonlPage } from "../../engine/extract/page.ts";
+import { ColumnsPage, JsonlPage } from "../../engine/extract/page.ts";
 import type { SourceContext } from "../../engine/extract/resource.ts";
 import { type DeclaredColumns, type Resource, resource, Source } from "../../engine/extract/resource.ts";
 import type { ResourceContext, RunScope } from "../../engine/extract/resource-context.ts";
@@ -84,8 +84,10 @@ function tableResource(chosen: ChosenTable, config: SqlDatabaseConfig, runs: Run
           },
         );
       }
-      for await (const bytes of run.read(request, context)) {
-        yield new JsonlPage(bytes, { sorted: request.range !== undefined });
+      for await (const page of run.read(request, context)) {
+        yield page instanceof ColumnsPage
+          ? page
+          : new JsonlPage(page, { sorted: request.range !== undefined });
       }
     },
   );

@@ -1,6 +1,7 @@
 /** What the dialects have in common: the tables that a database has, and how they are read. */
 
 import type { Log } from "../../engine/context.ts";
+import type { ColumnsPage } from "../../engine/extract/page.ts";
 import type { ColumnHints } from "../../engine/extract/resource.ts";
 
 /**
@@ -29,6 +30,11 @@ export interface SourceColumn {
   readonly nullable: boolean;
   /** What is selected, where it is not the column itself. */
   readonly expression?: string;
+  /**
+   * What is selected where cells are read in the database's binary form, see `ColumnPages`; absent: there is none
+   * for the column.
+   */
+  readonly binary?: string;
 }
 
 export interface SourceTable {
@@ -77,8 +83,8 @@ export interface SqlDatabase {
 }
 
 export interface SqlRun {
-  /** Whole lines of JSON Lines, about a megabyte at a time. */
-  read(request: ReadRequest, context: ReadContext): AsyncGenerator<Uint8Array>;
+  /** Whole lines of JSON Lines, about a megabyte at a time, or rows as columns. */
+  read(request: ReadRequest, context: ReadContext): AsyncGenerator<Uint8Array | ColumnsPage>;
   /** Is there a row without a value in that column? */
   hasNull(table: SourceTable, column: SourceColumn): Promise<boolean>;
   close(): Promise<void>;

@@ -64,6 +64,7 @@ export class DuckdbPackageLoad implements PackageLoad {
   private connected = false;
   private readonly execution: PlanExecution;
   private inTransaction = false;
+  private committed = false;
   /** As of the beginning of the transaction. */
   private live: Live | undefined;
 
@@ -149,6 +150,8 @@ export class DuckdbPackageLoad implements PackageLoad {
 
   private async end(): Promise<void> {
     if (this.connected) {
+      // else it is done when the file is closed, and fills up whatever memory there is by then
+      if (this.committed) await this.connection.run("checkpoint").catch(() => {});
       // the setting is the database's, for all who use it
       await setMemory(this.connection, this.memory).catch(() => {});
       this.connection.closeSync();
@@ -268,6 +271,7 @@ export class DuckdbPackageLoad implements PackageLoad {
   private async endTransaction(): Promise<void> {
     await this.connection.run("commit");
     this.inTransaction = false;
+    this.committed = true;
   }
 
   private plan(work: PackageToCommit): LoadPlan {

@@ -1,12 +1,15 @@
 /**
- * A DuckDB file as a source. DuckDB itself makes the lines of JSON, on all its threads; here they are only
- * copied. The file is opened for reading, so nobody can write to it during a run: all resources see one state.
+ * A DuckDB file as a source. Its vectors are copied as columns; where the engine has to look at the rows, because of
+ * a cursor, DuckDB itself makes lines of JSON. The file is opened for reading, so nobody can write to it during a
+ * run: all resources see one state.
  */
 
 import { existsSync } from "node:fs";
-import { type DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
+import { type DuckDBConnection, type DuckDBDataChunk, DuckDBInstance } from "@duckdb/node-api";
 import { duckdbError } from "../../../engine/destinations/duckdb/errors.ts";
 import { EngineError } from "../../../engine/errors.ts";
+import type { ColumnsPage } from "../../../engine/extract/page.ts";
+import { areBinary, ColumnPages } from "../column-pages.ts";
 import type { SqlDatabaseConfig } from "../config.ts";
 import { asSourceError } from "../errors.ts";
 import { tellNulled } from "../line-writer.ts";
@@ -20,13 +23,11 @@ import type {
   SqlDatabase,
   SqlRun,
 } from "../types.ts";
+import { addChunk } from "./read-columns.ts";
 import { lineExpression, TABLES_SQL, tablesOf, unheld } from "./reflect.ts";
 import { textBytes } from "./text-bytes.ts";
 
 const PAGE_BYTES = 1 << 20;
-/** Rows that DuckDB joins to one text, and rows of one statement (its row groups). */
-const ROWS_JOINED = 4096;
-const ROWS_PER_STATEMENT = 122_880;
 
 const quote = quoted('"');
 
@@ -68,7 +69,7 @@ class DuckdbRun implements SqlRun {
     this.instance = instance;
   }
 
-  async *read(request: ReadRequest, { signal, warn }: ReadContext): AsyncGenerator<Uint8Array> {
+  async *read(request: ReadRequest, { signal, warn }: ReadContext): AsyncGenerator<Uint8Array | ColumnsPage> {
     const { table } = request;
     const connection = await this.instance.connect();
     const stop = (): void => connection.interrupt();
@@ -76,22 +77,9 @@ class DuckdbRun implements SqlRun {
     try {
       await connection.run("set timezone = 'UTC'");
       tellNulled(table.name, await unheldCounts(connection, request), warn);
-      const pages = new Pages();
-      for await (const sql of statements(connection, request)) {
-        const result = await connection.stream(sql);
-        for (
-          let chunk = await result.fetchChunk();
-          chunk && chunk.rowCount > 0;
-          chunk = await result.fetchChunk()
-        ) {
-          for (const bytes of textBytes(chunk.getColumnVector(0), chunk.rowCount)) {
-            const page = pages.add(bytes);
-            if (page !== undefined) yield page;
-          }
-        }
-      }
-      const last = pages.take();
-      if (last !== undefined) yield last;
+      const { range, columns } = request;
+      if (range === undefined && areBinary(columns)) yield* columnPages(connection, request);
+      else yield* linePages(connection, request);
     } catch (error) {
       signal.throwIfAborted();
       throw failure(error, { table: table.name });
@@ -119,7 +107,7 @@ class DuckdbRun implements SqlRun {
   }
 }
 
-/** Lines, or texts of many lines, gathered to pages. */
+/** Lines gathered to pages. */
 class Pages {
   private out = Buffer.allocUnsafe(PAGE_BYTES * 2);
   private at = 0;
@@ -145,26 +133,50 @@ class Pages {
   }
 }
 
-/**
- * A table without a cursor is read in ranges of its row ids, thousands of rows joined to one text, because each
- * text that crosses over to JavaScript costs about as much as a row. Ordered rows and views come one by one.
- */
-async function* statements(connection: DuckDBConnection, request: ReadRequest): AsyncGenerator<string> {
-  const { table, columns, range } = request;
-  const line = lineExpression(columns, quote, range?.column.name);
-  if (range !== undefined || table.kind === "view") {
-    yield selectOf(request, DIALECT, line);
-    return;
+async function* columnPages(connection: DuckDBConnection, request: ReadRequest): AsyncGenerator<ColumnsPage> {
+  const { table, columns } = request;
+  const pages = new ColumnPages(table.name, columns);
+  const list = columns.map((column) => column.binary!).join(", ");
+  for await (const chunk of chunks(connection, selectOf(request, DIALECT, list))) {
+    addChunk(pages, chunk);
+    const page = pages.take();
+    if (page !== undefined) yield page;
   }
-  const from = qualified(table, quote);
-  const read = await connection.runAndReadAll(`select max(rowid)::bigint from ${from}`);
-  const last = read.getRowsJson()[0]?.[0];
-  if (last === null || last === undefined) return;
-  for (let start = 0; start <= Number(last); start += ROWS_PER_STATEMENT) {
-    yield `select string_agg(line, chr(10)) from (
-      select ${line} as line, rowid as id from ${from}
-      where rowid >= ${start} and rowid < ${start + ROWS_PER_STATEMENT}
-    ) group by id // ${ROWS_JOINED}`;
+  const last = pages.take(true);
+  if (last !== undefined) yield last;
+}
+
+async function* linePages(connection: DuckDBConnection, request: ReadRequest): AsyncGenerator<Uint8Array> {
+  const { columns, range } = request;
+  const line = lineExpression(columns, quote, range?.column.name);
+  const pages = new Pages();
+  for await (const chunk of chunks(connection, selectOf(request, DIALECT, line))) {
+    for (const bytes of textBytes(chunk.getColumnVector(0), chunk.rowCount)) {
+      const page = pages.add(bytes);
+      if (page !== undefined) yield page;
+    }
+  }
+  const last = pages.take();
+  if (last !== undefined) yield last;
+}
+
+async function* chunks(connection: DuckDBConnection, sql: string): AsyncGenerator<DuckDBDataChunk> {
+  const result = await connection.stream(sql);
+  const fetch = () => {
+    const chunk = result.fetchChunk();
+    chunk.catch(() => {});
+    return chunk;
+  };
+  // DuckDB makes the next one while this one is copied
+  let pending = fetch();
+  try {
+    for (let chunk = await pending; chunk && chunk.rowCount > 0; chunk = await pending) {
+      pending = fetch();
+      yield chunk;
+    }
+  } finally {
+    // the connection must not be closed under a fetch that is under way
+    await pending.catch(() => {});
   }
 }
 

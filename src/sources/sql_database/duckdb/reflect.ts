@@ -50,7 +50,7 @@ export function tablesOf(
 function columnOf(row: CatalogueRow, quote: (name: string) => string): SourceColumn {
   const name = String(row.column_name);
   const sourceType = String(row.data_type);
-  const { kind, hints, expression } = mappedType(sourceType);
+  const { kind, hints, expression, binary = expression } = mappedType(sourceType);
   return {
     name,
     sourceType,
@@ -58,6 +58,7 @@ function columnOf(row: CatalogueRow, quote: (name: string) => string): SourceCol
     hints: { ...hints, ...(row.column_comment ? { description: String(row.column_comment) } : {}) },
     nullable: row.is_nullable === true,
     ...(expression === undefined ? {} : { expression: expression(quote(name)) }),
+    binary: binary?.(quote(name)) ?? quote(name),
   };
 }
 
@@ -65,6 +66,8 @@ interface Mapped {
   readonly kind: CellKind;
   readonly hints: ColumnHints;
   readonly expression?: (column: string) => string;
+  /** As a vector of the engine's cells; absent: the expression, or the column itself. */
+  readonly binary?: (column: string) => string;
 }
 
 const asText = (column: string): string => `${column}::varchar`;
@@ -95,7 +98,11 @@ function mappedType(type: string): Mapped {
     case "UTINYINT":
     case "USMALLINT":
     case "UINTEGER":
-      return { kind: "integer", hints: { data_type: "bigint" } };
+      return {
+        kind: "integer",
+        hints: { data_type: "bigint" },
+        binary: (column) => `${column}::bigint`,
+      };
     case "UBIGINT":
       return {
         kind: "decimal",
@@ -116,6 +123,7 @@ function mappedType(type: string): Mapped {
         hints: { data_type: "double" },
         expression: (column) =>
           `case when isfinite(${column}) then to_json(${column}) else to_json(${column}::varchar) end`,
+        binary: (column) => `${column}::double`,
       };
     case "BOOLEAN":
       return { kind: "bool", hints: { data_type: "bool" } };
@@ -126,15 +134,22 @@ function mappedType(type: string): Mapped {
         kind: "binary",
         hints: { data_type: "binary" },
         expression: (column) => `'0x' || hex(${column})`,
+        binary: (column) => column,
       };
     case "DATE":
       return {
         kind: "date",
         hints: { data_type: "date" },
         expression: (column) => held(column, asText(column)),
+        binary: (column) => held(column, column),
       };
     case "TIME":
-      return { kind: "time", hints: { data_type: "time" }, expression: asText };
+      return {
+        kind: "time",
+        hints: { data_type: "time" },
+        expression: asText,
+        binary: (column) => column,
+      };
     case "TIMESTAMP":
     case "TIMESTAMP_S":
     case "TIMESTAMP_MS":
@@ -143,12 +158,14 @@ function mappedType(type: string): Mapped {
         kind: "timestamp",
         hints: { data_type: "timestamp", timezone: false },
         expression: (column) => held(column, `${column}::timestamp::varchar`),
+        binary: (column) => held(column, `${column}::timestamp`),
       };
     case "TIMESTAMP WITH TIME ZONE":
       return {
         kind: "timestamptz",
         hints: { data_type: "timestamp" },
         expression: (column) => held(column, `(${column} at time zone 'UTC')::varchar || '+00:00'`),
+        binary: (column) => held(column, column),
       };
     default:
       return { kind: "text", hints: { data_type: "text" }, expression: asText };

@@ -1,7 +1,8 @@
 /** One connection to MySQL or MariaDB. */
 
 import { readFileSync } from "node:fs";
-import mysql, { type Connection, type SslOptions } from "mysql2";
+import { connect as connectSocket, isIP } from "node:net";
+import mysql, { type Connection, type ConnectionOptions, type SslOptions } from "mysql2";
 import { EngineError } from "../../../engine/errors.ts";
 import type { ServerAddress } from "../address.ts";
 import { mysqlError } from "./errors.ts";
@@ -82,8 +83,9 @@ export async function connect(settings: MysqlSettings): Promise<Connection> {
 function opened(settings: MysqlSettings, ssl: SslOptions | undefined): Promise<Connection> {
   const { host, port, database, username, password, connectTimeoutMs } = settings;
   const socket = host.startsWith("/") ? { socketPath: host } : { host, port };
+  const address = isIP(host) !== 0 && ssl?.verifyIdentity ? addressAsName(host, port) : socket;
   const connection = mysql.createConnection({
-    ...socket,
+    ...address,
     database,
     user: username,
     password,
@@ -103,6 +105,14 @@ function opened(settings: MysqlSettings, ssl: SslOptions | undefined): Promise<C
       }
     });
   });
+}
+
+/**
+ * The driver compares a certificate with `localhost` where the host is an address. With a dot at its end, which
+ * TLS removes, it is a name to the driver, and is compared as the address that it is.
+ */
+function addressAsName(host: string, port: number): Pick<ConnectionOptions, "host" | "port" | "stream"> {
+  return { host: `${host}.`, port, stream: () => connectSocket(port, host) };
 }
 
 /** As the Postgres destination understands the modes. */

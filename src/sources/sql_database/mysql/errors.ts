@@ -70,11 +70,47 @@ const BY_CODE: ReadonlyMap<string, Rule> = new Map<string, Rule>([
     {
       code: "SOURCE_UNREACHABLE",
       text: "The encryption could not be agreed on",
-      hint: "Set ssl_root_cert to a file with the certificate authority, or ssl_mode to require.",
+      hint: "Check which versions of TLS the server takes.",
       retry: "after_fix",
     },
   ],
 ]);
+
+/** The driver gives all that goes wrong with TLS one code; only the message of OpenSSL or Node says what it was. */
+const BY_TLS_MESSAGE: readonly (readonly [RegExp, Rule])[] = [
+  [
+    /altname|does not match certificate/i,
+    {
+      code: "SOURCE_UNREACHABLE",
+      text: "The server's certificate is for another host",
+      hint: "Write the host in the URL as the certificate names it, or set ssl_mode to verify-ca.",
+      retry: "after_fix",
+    },
+  ],
+  [
+    /expired/i,
+    {
+      code: "SOURCE_UNREACHABLE",
+      text: "The server's certificate has expired",
+      hint: "Renew it on the server, or set ssl_mode to require until then.",
+      retry: "after_fix",
+    },
+  ],
+  [
+    /certificate/i,
+    {
+      code: "SOURCE_UNREACHABLE",
+      text: "The server's certificate could not be verified",
+      hint: "Set ssl_root_cert to a file with the certificate authority, or ssl_mode to require.",
+      retry: "after_fix",
+    },
+  ],
+];
+
+function tlsRule(code: string | undefined, message: string): Rule | undefined {
+  if (code !== "HANDSHAKE_SSL_ERROR") return undefined;
+  return BY_TLS_MESSAGE.find(([pattern]) => pattern.test(message))?.[1];
+}
 
 export function mysqlError(
   error: unknown,
@@ -85,6 +121,7 @@ export function mysqlError(
   const { errno, code, message } = error as Error & { errno?: number; code?: string };
   const rule =
     (errno === undefined ? undefined : BY_NUMBER.get(errno)) ??
+    tlsRule(code, message) ??
     (code === undefined ? undefined : BY_CODE.get(code));
   const details = { ...where, ...(code === undefined ? {} : { error: code }) };
   if (rule === undefined) {

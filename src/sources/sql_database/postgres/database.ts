@@ -1,5 +1,6 @@
 /**
- * Postgres as a source. Rows come by COPY, which is the fastest way out of the server. All resources of a run
+ * Postgres as a source. Rows come by COPY, which is the fastest way out of the server: in its binary format as
+ * columns, and as text where the engine has to look at the rows, because of a cursor. All resources of a run
  * read one snapshot: a connection exports it and keeps it alive, each reader takes it over, so tables agree with
  * each other however long the run lasts.
  */
@@ -14,12 +15,15 @@ import {
   connectionSettings,
 } from "../../../engine/destinations/postgres/settings.ts";
 import { EngineError } from "../../../engine/errors.ts";
+import type { ColumnsPage } from "../../../engine/extract/page.ts";
 import { didYouMean } from "../../../engine/nearest.ts";
 import type { ServerAddress } from "../address.ts";
+import { areBinary, ColumnPages } from "../column-pages.ts";
 import { asSourceError } from "../errors.ts";
 import { LineWriter, tellNulled } from "../line-writer.ts";
 import { qualified, type SelectDialect, selectOf } from "../select.ts";
 import type { ReadContext, ReadRequest, SourceColumn, SourceTable, SqlDatabase, SqlRun } from "../types.ts";
+import { CopyColumns } from "./copy-columns.ts";
 import { CopyLines } from "./copy-lines.ts";
 import { merged } from "./merged.ts";
 import { TABLES_SQL, tablesOf } from "./reflect.ts";
@@ -63,15 +67,15 @@ export function postgresSource({ url, password, config, rootCert }: ServerAddres
       const keeper = await open(settings, log);
       try {
         await begin(keeper, statementTimeoutMs);
-        const [row] = await keeper.rows({ sql: "select pg_export_snapshot() as snapshot" });
-        return new PostgresRun(
-          keeper,
-          row!.snapshot!,
-          settings,
+        const [row] = await keeper.rows({
+          sql: "select pg_export_snapshot() as snapshot, current_setting('server_encoding') as encoding",
+        });
+        return new PostgresRun(keeper, settings, log, {
+          snapshot: row!.snapshot!,
+          converts: row!.encoding !== "SQL_ASCII",
           statementTimeoutMs,
-          config.parallel_ranges ?? 1,
-          log,
-        );
+          parallelRanges: config.parallel_ranges ?? 1,
+        });
       } catch (error) {
         await keeper.close();
         throw failure(error, settings, where);
@@ -80,43 +84,73 @@ export function postgresSource({ url, password, config, rootCert }: ServerAddres
   };
 }
 
+/** What is asked of COPY, and what becomes of its answer. */
+interface CopyTaker {
+  readonly sql: string;
+  readonly format: string;
+  readonly nulled: ReadonlyMap<string, number>;
+  add(chunk: Buffer): Iterable<Uint8Array | ColumnsPage>;
+  last(): Uint8Array | ColumnsPage | undefined;
+}
+
+interface RunOptions {
+  readonly snapshot: string;
+  /** Does the server convert texts to UTF-8, or know that they are? */
+  readonly converts: boolean;
+  readonly statementTimeoutMs: number;
+  readonly parallelRanges: number;
+}
+
 class PostgresRun implements SqlRun {
   private readonly keeper: Connection;
-  private readonly snapshot: string;
   private readonly settings: ConnectionSettings;
-  private readonly statementTimeoutMs: number;
-  private readonly parallelRanges: number;
   private readonly log: Log;
+  private readonly options: RunOptions;
 
-  constructor(
-    keeper: Connection,
-    snapshot: string,
-    settings: ConnectionSettings,
-    statementTimeoutMs: number,
-    parallelRanges: number,
-    log: Log,
-  ) {
+  constructor(keeper: Connection, settings: ConnectionSettings, log: Log, options: RunOptions) {
     this.keeper = keeper;
-    this.snapshot = snapshot;
     this.settings = settings;
-    this.statementTimeoutMs = statementTimeoutMs;
-    this.parallelRanges = parallelRanges;
     this.log = log;
+    this.options = options;
   }
 
-  async *read(request: ReadRequest, context: ReadContext): AsyncGenerator<Uint8Array> {
-    const { table, columns, range } = request;
-    const writer = () => new LineWriter(table.name, columns, range?.column.name);
-    const sql = selectOf(request, DIALECT);
+  async *read(request: ReadRequest, context: ReadContext): AsyncGenerator<Uint8Array | ColumnsPage> {
+    const { table, range } = request;
     const parts = range === undefined ? await this.parts(table) : [""];
-    const writers = parts.map(writer);
-    const readers = parts.map((part, index) => this.copy(sql + part, request, writers[index]!, context));
+    const takers = parts.map(() => this.taker(request));
+    const readers = parts.map((part, index) => this.copy(part, table, takers[index]!, context));
     yield* readers.length === 1 ? readers[0]! : merged(readers);
     const nulled = new Map<string, number>();
-    for (const part of writers) {
-      for (const [column, count] of part.nulled) nulled.set(column, (nulled.get(column) ?? 0) + count);
+    for (const taker of takers) {
+      for (const [column, count] of taker.nulled) nulled.set(column, (nulled.get(column) ?? 0) + count);
     }
     tellNulled(table.name, nulled, context.warn);
+  }
+
+  private taker(request: ReadRequest): CopyTaker {
+    const { table, columns, range } = request;
+    // what the server does not convert may not be UTF-8, which the engine sees in lines only
+    if (range === undefined && this.options.converts && areBinary(columns)) {
+      const pages = new ColumnPages(table.name, columns);
+      const rows = new CopyColumns(pages, table.name, columns);
+      const list = columns.map((column) => column.binary!).join(", ");
+      return {
+        sql: selectOf(request, DIALECT, list),
+        format: "binary",
+        nulled: pages.nulled,
+        add: (chunk) => rows.add(chunk),
+        last: () => pages.take(true),
+      };
+    }
+    const writer = new LineWriter(table.name, columns, range?.column.name);
+    const lines = new CopyLines(writer, columns.length);
+    return {
+      sql: selectOf(request, DIALECT),
+      format: "text, encoding 'UTF8'",
+      nulled: writer.nulled,
+      add: (chunk) => lines.add(chunk),
+      last: () => writer.take(true),
+    };
   }
 
   async hasNull(table: SourceTable, column: SourceColumn): Promise<boolean> {
@@ -134,13 +168,13 @@ class PostgresRun implements SqlRun {
 
   /** Ranges of a table's pages, as conditions; a view or a partitioned table is one range. */
   private async parts(table: SourceTable): Promise<string[]> {
-    if (this.parallelRanges === 1 || table.kind === "view") return [""];
+    if (this.options.parallelRanges === 1 || table.kind === "view") return [""];
     const name = qualified(table, escapeIdentifier);
     const sql = `select pg_relation_size(oid) / current_setting('block_size')::bigint as blocks
       from pg_class where oid = ${escapeLiteral(name)}::regclass and relkind = 'r'`;
     const rows = await this.inReader({ table: table.name }, (reader) => reader.rows({ sql }));
     const blocks = Number(rows[0]?.blocks ?? 0);
-    const parts = Math.min(this.parallelRanges, Math.max(1, blocks));
+    const parts = Math.min(this.options.parallelRanges, Math.max(1, blocks));
     const border = (part: number): string => `'(${Math.floor((blocks * part) / parts)},0)'::tid`;
     return Array.from({ length: parts }, (_, part) => {
       const from = part === 0 ? [] : [`ctid >= ${border(part)}`];
@@ -152,11 +186,11 @@ class PostgresRun implements SqlRun {
   }
 
   private async *copy(
-    sql: string,
-    { table, columns }: ReadRequest,
-    writer: LineWriter,
+    part: string,
+    table: SourceTable,
+    taker: CopyTaker,
     { signal }: ReadContext,
-  ): AsyncGenerator<Uint8Array> {
+  ): AsyncGenerator<Uint8Array | ColumnsPage> {
     const reader = await this.reader();
     const stop = (): void => {
       // a server that is busy would not notice that nobody listens
@@ -167,14 +201,13 @@ class PostgresRun implements SqlRun {
     let done = false;
     try {
       const stream: CopyToStreamQuery = reader.client.query(
-        copyTo(`copy (${sql}) to stdout (format text, encoding 'UTF8')`),
+        copyTo(`copy (${taker.sql}${part}) to stdout (format ${taker.format})`),
       );
       // an error that comes while nobody reads must not end the process
       stream.on("error", () => {});
       reader.client.once("end", () => stream.destroy(new Error("Connection terminated unexpectedly")));
-      const lines = new CopyLines(writer, columns.length);
-      for await (const chunk of stream) yield* lines.add(chunk as Buffer);
-      const last = writer.take(true);
+      for await (const chunk of stream) yield* taker.add(chunk as Buffer);
+      const last = taker.last();
       if (last !== undefined) yield last;
       done = true;
     } catch (error) {
@@ -206,7 +239,7 @@ class PostgresRun implements SqlRun {
     if (this.keeper.lost !== undefined) throw failure(this.keeper.lost, this.settings, {});
     const reader = await open(this.settings, this.log);
     try {
-      await begin(reader, this.statementTimeoutMs, this.snapshot);
+      await begin(reader, this.options.statementTimeoutMs, this.options.snapshot);
       return reader;
     } catch (error) {
       await reader.close();
@@ -226,6 +259,7 @@ async function begin(connection: Connection, statementTimeoutMs: number, snapsho
     set local statement_timeout = ${statementTimeoutMs};
     set local idle_in_transaction_session_timeout = 0;
     set local timezone = 'UTC';
+    set local client_encoding = 'UTF8';
     set local datestyle = 'ISO';
     set local intervalstyle = 'iso_8601';
     set local bytea_output = 'hex';

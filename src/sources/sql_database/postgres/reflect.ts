@@ -64,38 +64,55 @@ interface Mapped {
   readonly hints: ColumnHints;
   /** A cast or a function around the column. */
   readonly expression?: (column: string) => string;
+  /** The same in COPY's binary format: integers of 8 bytes, numbers and all else that has no form of its own as text. */
+  readonly binary?: (column: string) => string;
 }
 
 function columnOf(row: TextRow, quote: (name: string) => string): SourceColumn {
-  const { kind, hints, expression } = mappedType(row);
+  const { kind, hints, expression, binary = asText } = mappedType(row);
   const name = row.column_name!;
+  const selected = expression?.(quote(name)) ?? quote(name);
   return {
     name,
     sourceType: row.shown_type!,
     kind,
     hints: { ...hints, ...(row.column_comment ? { description: row.column_comment } : {}) },
     nullable: row.not_null !== "true",
-    ...(expression === undefined ? {} : { expression: expression(quote(name)) }),
+    ...(expression === undefined ? {} : { expression: selected }),
+    binary: binary(selected),
   };
 }
 
+const asText = (column: string): string => `(${column})::text`;
+const asItIs = (column: string): string => column;
+const asInt8 = (column: string): string => `${column}::int8`;
+
 const BY_NAME: Readonly<Record<string, Mapped>> = {
-  int2: { kind: "integer", hints: { data_type: "bigint" } },
-  int4: { kind: "integer", hints: { data_type: "bigint" } },
-  int8: { kind: "integer", hints: { data_type: "bigint" } },
-  oid: { kind: "integer", hints: { data_type: "bigint" } },
-  float4: { kind: "float", hints: { data_type: "double" } },
-  float8: { kind: "float", hints: { data_type: "double" } },
+  int2: { kind: "integer", hints: { data_type: "bigint" }, binary: asInt8 },
+  int4: { kind: "integer", hints: { data_type: "bigint" }, binary: asInt8 },
+  int8: { kind: "integer", hints: { data_type: "bigint" }, binary: asItIs },
+  oid: { kind: "integer", hints: { data_type: "bigint" }, binary: asInt8 },
+  // the double that its text says, not the one that its bits are
+  float4: {
+    kind: "float",
+    hints: { data_type: "double" },
+    binary: (column) => `${column}::text::float8`,
+  },
+  float8: { kind: "float", hints: { data_type: "double" }, binary: asItIs },
   // its text depends on the server's locale
   money: { kind: "decimal", hints: { data_type: "decimal" }, expression: (column) => `${column}::numeric` },
-  bool: { kind: "bool", hints: { data_type: "bool" } },
-  bytea: { kind: "binary", hints: { data_type: "binary" } },
-  json: { kind: "json", hints: { data_type: "json" } },
+  bool: { kind: "bool", hints: { data_type: "bool" }, binary: asItIs },
+  bytea: { kind: "binary", hints: { data_type: "binary" }, binary: asItIs },
+  json: { kind: "json", hints: { data_type: "json" }, binary: asItIs },
   jsonb: { kind: "json", hints: { data_type: "json" } },
-  timestamptz: { kind: "timestamptz", hints: { data_type: "timestamp" } },
-  timestamp: { kind: "timestamp", hints: { data_type: "timestamp", timezone: false } },
-  date: { kind: "date", hints: { data_type: "date" } },
-  time: { kind: "time", hints: { data_type: "time" } },
+  timestamptz: { kind: "timestamptz", hints: { data_type: "timestamp" }, binary: asItIs },
+  timestamp: { kind: "timestamp", hints: { data_type: "timestamp", timezone: false }, binary: asItIs },
+  date: { kind: "date", hints: { data_type: "date" }, binary: asItIs },
+  time: { kind: "time", hints: { data_type: "time" }, binary: asItIs },
+  // a cast would cut the blanks that a char(n) ends with
+  text: { kind: "text", hints: { data_type: "text" }, binary: asItIs },
+  varchar: { kind: "text", hints: { data_type: "text" }, binary: asItIs },
+  bpchar: { kind: "text", hints: { data_type: "text" }, binary: asItIs },
 };
 
 /** Everything without a type of its own (enums, uuid, inet, intervals, ranges) is its text. */

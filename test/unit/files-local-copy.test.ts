@@ -1,0 +1,100 @@
+/** Parquet that is not on this machine is read through a temporary file, which stays nowhere. */
+
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DuckDBInstance } from "@duckdb/node-api";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { type ByteSource, memorySource } from "../../src/sources/filesystem/byte-source.ts";
+import { readParquet } from "../../src/sources/filesystem/parquet.ts";
+
+const work = mkdtempSync(join(tmpdir(), "loadwright-copy-"));
+const temporary = mkdtempSync(join(tmpdir(), "loadwright-copies-"));
+const before = process.env.TMPDIR;
+let bytes: Buffer;
+
+beforeAll(async () => {
+  const instance = await DuckDBInstance.create(":memory:");
+  const connection = await instance.connect();
+  const path = join(work, "rows.parquet");
+  await connection.run(`copy (select i as id, repeat('x', 50) as text from range(50000) t(i)) to '${path}'`);
+  connection.closeSync();
+  instance.closeSync();
+  bytes = readFileSync(path);
+  process.env.TMPDIR = temporary;
+});
+afterAll(() => {
+  if (before === undefined) delete process.env.TMPDIR;
+  else process.env.TMPDIR = before;
+  rmSync(work, { recursive: true });
+  rmSync(temporary, { recursive: true });
+});
+afterEach(() => {
+  expect(readdirSync(temporary)).toEqual([]);
+});
+
+const object = (source: Partial<ByteSource>): ByteSource => ({
+  ...memorySource("s3://lake/rows.parquet", bytes),
+  ...source,
+});
+
+test("a file is there while it is read, and gone afterwards", async () => {
+  let lines = 0;
+  for await (const page of readParquet(object({}))) {
+    expect(readdirSync(temporary)).toHaveLength(1);
+    lines += Buffer.from(page.bytes).toString().split("\n").length - 1;
+  }
+  expect(lines).toBe(50_000);
+});
+
+test("a reader that stops early leaves no file", async () => {
+  for await (const _page of readParquet(object({}))) break;
+});
+
+test("a transfer that fails, and a file that is no Parquet, leave no file", async () => {
+  const broken = object({
+    async *open() {
+      yield bytes.subarray(0, 1000);
+      throw new Error("the connection broke");
+    },
+  });
+  await expect(readParquet(broken).next()).rejects.toThrow("the connection broke");
+  const cut = object({
+    async *open() {
+      yield bytes.subarray(0, 1000);
+    },
+  });
+  await expect(readParquet(cut).next()).rejects.toMatchObject({ code: "FILE_FORMAT" });
+});
+
+test("an object larger than the room there is, is refused before it is transferred, with what to do", async () => {
+  let asked = 0;
+  const large = object({
+    size: 2 ** 52,
+    async *open() {
+      asked++;
+      yield bytes;
+    },
+  });
+  const refused = readParquet(large).next();
+  await expect(refused).rejects.toMatchObject({
+    code: "EXTRACT_FAILED",
+    retry: "after_fix",
+    hint: expect.stringContaining("TMPDIR"),
+    details: expect.objectContaining({ file: "s3://lake/rows.parquet", folder: temporary, bytes: 2 ** 52 }),
+  });
+  expect(asked).toBe(0);
+});
+
+test("a disk that fills up meanwhile is told in the same way", async () => {
+  const full = object({
+    async *open() {
+      yield bytes.subarray(0, 1000);
+      throw Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+    },
+  });
+  await expect(readParquet(full).next()).rejects.toMatchObject({
+    code: "EXTRACT_FAILED",
+    hint: expect.stringContaining("TMPDIR"),
+  });
+});
