@@ -7,7 +7,7 @@
  */
 
 import { type ErrorEnvelope, toEnvelope } from "../engine/errors.ts";
-import { keepQueryProcessReady } from "../engine/inspect/query.ts";
+import { keepQueryProcessReady } from "../engine/inspect/query-process.ts";
 import { createServer, type ServerParts } from "./server.ts";
 import type { ServerFlags } from "./server-flags.ts";
 import { VERSION } from "./version.ts";

@@ -249,6 +249,33 @@ describe("queryReadOnly", () => {
     }
   });
 
+  it("leaves the file to whoever writes, as soon as it has answered", async () => {
+    for (let i = 0; i < 3; i++) {
+      await queryReadOnly({ path, dataset: "shop" }, "select count(*) from orders");
+      const writer = await holdDatabase(path);
+      await writer.release();
+    }
+  });
+
+  it("answers each of several at once, and after a query that was stopped", async () => {
+    const ask = async (i: number) =>
+      (await queryReadOnly({ path }, "select $1::int + 0", { params: [i] })).rows[0]?.[0];
+    const numbers = [1, 2, 3, 4];
+    expect(await Promise.all(numbers.map(ask))).toEqual(numbers);
+    const endless = queryReadOnly({ path }, "select count(*) from range(100000000000)", { timeoutMs: 100 });
+    const stopped = expect(endless).rejects.toMatchObject({ code: "TIMEOUT" });
+    expect(await Promise.all(numbers.map(ask))).toEqual(numbers);
+    await stopped;
+    expect(await Promise.all(numbers.map(ask))).toEqual(numbers);
+  });
+
+  it("keeps questions apart whatever characters they hold", async () => {
+    for (const text of ["a\u2028b\u2029c", '\n{"path":"x"}\n', "\r\n1\r\n", "\u0085"]) {
+      const { rows } = await queryReadOnly({ path }, `select $1::varchar, '\u2028'`, { params: [text] });
+      expect(rows).toEqual([[text, "\u2028"]]);
+    }
+  });
+
   it("keeps paths and cells out of messages", async () => {
     const target = { path, dataset: "shop" };
     await expect(queryReadOnly(target, "select note::int from orders")).rejects.toThrow(/'…'/);
