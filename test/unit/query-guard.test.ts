@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EngineError } from "../../src/engine/errors.ts";
-import { cleanMessage, queryReadOnly } from "../../src/engine/inspect/query.ts";
+import { queryReadOnly } from "../../src/engine/inspect/query.ts";
 import { splitExplain } from "../../src/engine/inspect/query-guard.ts";
+import { cleanMessage } from "../../src/engine/inspect/query-message.ts";
 import { onLockedConnection, runGuarded } from "../../src/engine/inspect/query-run.ts";
 import { holdDatabase } from "../support/hold-database.ts";
 import { ANALYTIC_QUERIES, duckdbEscapes, POSTGRES_ESCAPES } from "../support/query-corpus.ts";
@@ -288,6 +289,22 @@ describe("queryReadOnly", () => {
     await expect(queryReadOnly({ path: join(dir, "no.duckdb") }, "select 1")).rejects.toMatchObject({
       code: "PIPELINE_NEVER_RAN",
     });
+    for (const failing of [
+      "select strptime(note, '%Y') from orders",
+      "select regexp_matches(note, note || '(') from orders",
+      "select strftime(now(), note || '%') from orders",
+      "select timezone(note, now()) from orders",
+      "select (id + 4711000)::utinyint from orders",
+      "select 9223372036854775807 - id + id + id from orders",
+      "select note::json from orders",
+      "select amount::decimal(4, 3) * 1000 from orders where id > 10",
+    ]) {
+      const error = await queryReadOnly(target, failing).catch((caught: unknown) => caught);
+      expect(error, failing).toMatchObject({ code: "QUERY_FAILED" });
+      // the statement's own line may be repeated
+      const said = String(error).replace(/\nLINE 1:.*/s, "");
+      expect(said, failing).not.toMatch(/note \d|4711\d|\d{3}\.\d|922337203685477\d+/);
+    }
     expect(cleanMessage(`cannot open ${path} or /srv/data/file.db`, { path, sql: "" })).toBe(
       "cannot open <database> or <path>",
     );

@@ -1,8 +1,8 @@
 /** One read-only query on a DuckDB file, for people and agents, in a process that query-process.ts keeps. */
 
 import { existsSync } from "node:fs";
-import { basename, dirname } from "node:path";
 import { EngineError, ERRORS, type ErrorCode, type ErrorEnvelope } from "../errors.ts";
+import { cleanMessage } from "./query-message.ts";
 import { askQueryProcess } from "./query-process.ts";
 import type { QueryParameters, QueryRequest, ReadOnlyResult } from "./query-protocol.ts";
 
@@ -75,24 +75,4 @@ function errorOf(envelope: ErrorEnvelope, request: QueryRequest): EngineError {
   }
   if (/Table with name .* does not exist/i.test(message)) return new EngineError("TABLE_NOT_FOUND", message);
   return new EngineError("QUERY_FAILED", message);
-}
-
-/**
- * A message of the database without paths of the host, and without quoted text that is not in the
- * statement itself: a failed cast quotes the cell, and cells are not for messages.
- */
-export function cleanMessage(message: string, request: { path: string; sql: string }): string {
-  const folder = dirname(request.path);
-  let clean = message.replaceAll(request.path, "<database>");
-  if (folder.length > 1) clean = clean.replaceAll(folder, "<folder>");
-  clean = clean.replaceAll(basename(request.path), "<database>");
-  clean = clean.replace(/(?:[A-Za-z]:)?[\\/](?:[\w.@+-]+[\\/])+[\w.@+-]*/g, (path) =>
-    request.sql.includes(path) ? path : "<path>",
-  );
-  if (/^(Conversion|Invalid Input|Constraint|Out of Range)/i.test(clean)) {
-    clean = clean.replace(/(['"])(.*?)\1/gs, (whole, quote: string, inner: string) =>
-      request.sql.includes(inner) ? whole : `${quote}…${quote}`,
-    );
-  }
-  return clean.slice(0, 2000);
 }
