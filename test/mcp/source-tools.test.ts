@@ -436,6 +436,7 @@ describe("what is written", () => {
       ".env",
       "sources/todo/../../.env",
       "sources/todo/../other/index.ts",
+      "sources/todo/a\0.ts",
     ]) {
       expect(
         await refusal("update_source", {
@@ -445,6 +446,53 @@ describe("what is written", () => {
         }),
       ).toMatchObject({ code: "PATH_OUTSIDE" });
     }
+  });
+
+  test("stays inside the workspace with the settings of a source, too", async () => {
+    workspace.write("in/a.csv", "id\n1\n");
+    symlinkSync("/etc", join(workspace.dir, "link"));
+    workspace.write("elsewhere.toml", "");
+    const change = (pipeline: string, expected_revision: unknown, input: Record<string, unknown>) =>
+      refusal("update_source", { pipeline, expected_revision, ...input });
+    const made = await call("create_source", { name: "files", files: { path: "in" } });
+    const { revision } = made.data;
+    for (const input of [
+      { set: { "config.path": "/etc" } },
+      { set: { "config.path": "link" } },
+      { set: { "config.path": "in/../.." } },
+      { set: { source: "sql_database", "config.path": null, "config.url": "sqlite:////etc/shop.db" } },
+      { set: { source: "rest_api", "config.path": null, "config.config_file": "../x.json" } },
+      { set: { export_schema_path: "../schemas" } },
+      { section: '[pipelines.files]\nsource = "filesystem"\nconfig = { path = "/etc" }\n' },
+    ]) {
+      expect(await change("files", revision, input), JSON.stringify(input)).toMatchObject({
+        code: "PATH_OUTSIDE",
+      });
+    }
+    const globbed = await call("create_source", { name: "globbed", files: { path: "in", glob: "*.csv" } });
+    await call("update_source", {
+      pipeline: "globbed",
+      expected_revision: globbed.data.revision,
+      section:
+        '[pipelines.globbed]\nsource = "filesystem"\n[pipelines.globbed.config]\npath = "in"\n[pipelines.globbed.config.resources.a]\nglob = "../../*/hosts"\n',
+    });
+    const tested = await call("test_source", { pipeline: "globbed" });
+    expect(tested.data).toMatchObject({ ok: false, error: { code: "CONFIG_INVALID" } });
+  });
+
+  test("leaves alone what a person let a pipeline read elsewhere", async () => {
+    writeFileSync(
+      join(workspace.dir, "loadwright.toml"),
+      '[pipelines.far]\nsource = "filesystem"\nconfig = { path = "/srv/exports" }\n',
+    );
+    const { data } = await call("validate_source", { pipeline: "far" });
+    const changed = await call("update_source", {
+      pipeline: "far",
+      expected_revision: data.revision,
+      set: { description: "Exports of the shop" },
+      dry_run: true,
+    });
+    expect(String(changed.data.diff)).toContain("Exports of the shop");
   });
 
   test("never replaces a pipeline or a source", async () => {
