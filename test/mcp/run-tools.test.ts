@@ -29,6 +29,8 @@ describe.each(TRANSPORTS)("over %s", (_transport, open) => {
     it("loads, and what it loaded can be looked at with the next steps", async () => {
       const run = await ask(server.client, "run_pipeline", { pipeline: "fresh", wait_s: 30 });
       expect(run.data).toMatchObject({ status: "succeeded", rows: { orders: 2 } });
+      expect(run.summary).toContain("2 rows in 1 tables");
+      expect(run.next_steps.map((step) => step.tool)).toEqual(["get_schema", "diff_schema"]);
       const tables = await ask(server.client, run.next_steps[0]?.tool ?? "", run.next_steps[0]?.arguments);
       expect(tables.data.tables).toMatchObject([{ name: "orders" }]);
       const rows = await ask(server.client, "query_data", {
@@ -122,6 +124,8 @@ describe.each(TRANSPORTS)("over %s", (_transport, open) => {
       const step = run.next_steps[0];
       const more = await ask(server.client, step?.tool ?? "", step?.arguments);
       expect(JSON.stringify(more.data.run)).toContain("the source is down");
+      // not the call that was just answered
+      expect(more.next_steps.map((each) => each.tool)).toEqual(["diagnose_error"]);
       expect(JSON.stringify(more)).not.toContain(workspace.dir);
     });
 

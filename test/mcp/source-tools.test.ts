@@ -611,6 +611,14 @@ describe("finding and explaining", () => {
       ]),
     );
     expect(await refusal("find_source", { query: "salesforce" })).toMatchObject({ code: "NO_MATCH" });
+    const named = async (query: string) => {
+      const { data, summary } = await call("find_source", { query });
+      return [(data.sources as { name: string }[]).map((one) => one.name), summary] as const;
+    };
+    expect((await named("OpenAPI"))[0]).toContain("rest_api");
+    const [near, said] = await named("postgres salesforce");
+    expect(near).toContain("sql_database");
+    expect(said).toContain("some words");
   });
 
   test("validate_source names a setting that is spelt wrong, with the right one", async () => {
