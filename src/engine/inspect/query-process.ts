@@ -27,7 +27,9 @@ const ANSWER_BYTES_EXTRA = 4 * 1024 ** 2;
 /** Native memory that fragments or leaks goes with the process. */
 const REQUESTS_MAX = 200;
 const IDLE_MS = 20_000;
-const IDLE_MAX = 2;
+const IDLE_MAX = 3;
+/** Each may take its share of memory; one more query waits until another has ended. */
+const QUERIES_AT_ONCE_MAX = 4;
 
 type Child = ChildProcessByStdio<Writable, Readable, null>;
 
@@ -40,6 +42,9 @@ interface QueryProcess {
 /** Newest last: that one is used again, so that the others grow old. */
 const idle: QueryProcess[] = [];
 let keepReady = false;
+let running = 0;
+/** Oldest first. */
+const waiting: (() => void)[] = [];
 
 /** For a process that answers many queries: one is started ahead, and one stays however long nobody asks. */
 export function keepQueryProcessReady(): void {
@@ -48,10 +53,24 @@ export function keepQueryProcessReady(): void {
 }
 
 /** Errors: CANCELLED, TIMEOUT, QUERY_FAILED; those of the query itself are in the answer. */
-export function askQueryProcess(
+export async function askQueryProcess(
   request: QueryRequest,
   signal: AbortSignal | undefined,
 ): Promise<QueryAnswer> {
+  if (running >= QUERIES_AT_ONCE_MAX) await new Promise<void>((resolve) => waiting.push(resolve));
+  else running += 1;
+  try {
+    return await ask(request, signal);
+  } finally {
+    // the place goes to the next one as it is
+    const next = waiting.shift();
+    if (next === undefined) running -= 1;
+    else next();
+  }
+}
+
+function ask(request: QueryRequest, signal: AbortSignal | undefined): Promise<QueryAnswer> {
+  // perhaps while it waited for its turn
   if (signal?.aborted) return Promise.reject(new EngineError("CANCELLED", "The query was cancelled."));
   const { promise, resolve, reject } = Promise.withResolvers<QueryAnswer>();
   const used = takeProcess();
