@@ -40,6 +40,32 @@ export default source({ name: "fresh" }, () => [
       expect(next.data).toMatchObject({ status: "succeeded", packages: [] });
     });
 
+    it("loads a window of one resource again, and leaves the others alone", async () => {
+      workspace.write(
+        "sources/fresh/index.ts",
+        `import { incremental, resource, source } from "loadwright";
+const rows = Array.from({ length: 10 }, (_, id) => ({ id }));
+const made = (name) =>
+  resource({ name, writeDisposition: "merge", primaryKey: "id", incremental: incremental("id") }, [rows]);
+export default source({ name: "fresh" }, () => [made("orders"), made("customers")]);
+`,
+      );
+      const client = await start("run");
+      const first = await ask(client, "run_pipeline", RUN);
+      expect(first.data.rows).toMatchObject({ orders: 10, customers: 10 });
+      const window = { resources: ["orders"], backfill: { from: "2", to: "5" } };
+      const again = await ask(client, "run_pipeline", { ...RUN, ...window });
+      const { orders, customers } = again.data.rows as Record<string, number>;
+      expect([orders, customers]).toEqual([3, undefined]);
+      const state = await ask(client, "inspect_state", { pipeline: "fresh" });
+      expect(state.data.cursors).toMatchObject([{ committed: 9 }, { committed: 9 }]);
+      const counted = await ask(client, "query_data", {
+        pipeline: "fresh",
+        sql: "select (select count(*) from orders), (select count(*) from customers)",
+      });
+      expect(counted.data.rows).toEqual([[10, 10]]);
+    });
+
     it("refreshes only behind the destructive gate", async () => {
       const client = await start("run");
       const error = await fail(client, "run_pipeline", { ...RUN, refresh: "drop_resources" });
