@@ -270,6 +270,21 @@ describe("queryReadOnly", () => {
     expect(await Promise.all(numbers.map(ask))).toEqual(numbers);
   });
 
+  it("lets one go that waits for its turn", async () => {
+    const endless = Array.from({ length: 4 }, () =>
+      queryReadOnly({ path }, "select count(*) from range(100000000000)", { timeoutMs: 1000 }).catch(
+        (error: unknown) => error,
+      ),
+    );
+    const stop = new AbortController();
+    const fifth = queryReadOnly({ path }, "select 1", { signal: stop.signal });
+    const sixth = queryReadOnly({ path }, "select 6");
+    stop.abort();
+    await expect(fifth).rejects.toMatchObject({ code: "CANCELLED" });
+    expect((await sixth).rows).toEqual([[6]]);
+    for (const error of await Promise.all(endless)) expect(error).toMatchObject({ code: "TIMEOUT" });
+  });
+
   it("keeps questions apart whatever characters they hold", async () => {
     for (const text of ["a\u2028b\u2029c", '\n{"path":"x"}\n', "\r\n1\r\n", "\u0085"]) {
       const { rows } = await queryReadOnly({ path }, `select $1::varchar, '\u2028'`, { params: [text] });

@@ -57,7 +57,7 @@ export async function askQueryProcess(
   request: QueryRequest,
   signal: AbortSignal | undefined,
 ): Promise<QueryAnswer> {
-  if (running >= QUERIES_AT_ONCE_MAX) await new Promise<void>((resolve) => waiting.push(resolve));
+  if (running >= QUERIES_AT_ONCE_MAX) await turn(signal);
   else running += 1;
   try {
     return await ask(request, signal);
@@ -69,9 +69,31 @@ export async function askQueryProcess(
   }
 }
 
+/** Resolves with the place of a query that has ended. Errors: CANCELLED. */
+function turn(signal: AbortSignal | undefined): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const onAbort = (): void => {
+    const at = waiting.indexOf(go);
+    if (at < 0) return;
+    waiting.splice(at, 1);
+    reject(cancelled());
+  };
+  const go = (): void => {
+    signal?.removeEventListener("abort", onAbort);
+    resolve();
+  };
+  waiting.push(go);
+  if (signal?.aborted) onAbort();
+  signal?.addEventListener("abort", onAbort, { once: true });
+  return promise;
+}
+
+function cancelled(): EngineError {
+  return new EngineError("CANCELLED", "The query was cancelled.");
+}
+
 function ask(request: QueryRequest, signal: AbortSignal | undefined): Promise<QueryAnswer> {
-  // perhaps while it waited for its turn
-  if (signal?.aborted) return Promise.reject(new EngineError("CANCELLED", "The query was cancelled."));
+  if (signal?.aborted) return Promise.reject(cancelled());
   const { promise, resolve, reject } = Promise.withResolvers<QueryAnswer>();
   const used = takeProcess();
   const { child } = used;
@@ -87,7 +109,7 @@ function ask(request: QueryRequest, signal: AbortSignal | undefined): Promise<Qu
       ),
     request.timeoutMs + KILL_GRACE_MS,
   );
-  const onAbort = (): void => kill(new EngineError("CANCELLED", "The query was cancelled."));
+  const onAbort = (): void => kill(cancelled());
   signal?.addEventListener("abort", onAbort, { once: true });
 
   const chunks: Buffer[] = [];
