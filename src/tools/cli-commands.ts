@@ -5,6 +5,7 @@
 
 import { Argument, type Command, InvalidArgumentError, Option } from "commander";
 import { z } from "zod";
+import { textOf } from "./cli-words.ts";
 import type { NextStep, Tool } from "./define-tool.ts";
 import { exampleOf } from "./examples.ts";
 
@@ -49,7 +50,10 @@ export function addToolCommands(root: Command, tools: readonly Tool[], call: Cal
     const example = exampleOf(tool);
     if (example !== undefined) {
       const line = commandLine(tool, example);
-      command.addHelpText("after", `\nExamples:\n  ${line}\n  ${line} --json`);
+      command.addHelpText(
+        "after",
+        `\nExamples:\n  ${line}\n  ${line} --json\n\nA text that is - is read from standard input.`,
+      );
     }
     command.action(async (...given: unknown[]) => {
       const options = given[positional.length] as Record<string, unknown>;
@@ -140,7 +144,7 @@ function parserOf(property: Property): (text: string) => unknown {
         }
       };
     default:
-      return (text) => text;
+      return textOf;
   }
 }
 

@@ -23,6 +23,7 @@ import {
   renderRun,
   renderTrace,
 } from "./cli-render.ts";
+import { textOf, valuesAsValues } from "./cli-words.ts";
 import { SCHEMA_CONTRACT } from "./config.ts";
 import { EXIT, EXIT_CODES_HELP, exitCodeOfError, exitCodeOfRun } from "./exit-codes.ts";
 import { initWorkspace } from "./init.ts";
@@ -93,7 +94,8 @@ interface RunOptionsOfCommand extends CommonOptions {
   readonly fullTrace?: boolean;
 }
 
-export async function main(argv: readonly string[]): Promise<number> {
+export async function main(words: readonly string[]): Promise<number> {
+  const argv = valuesAsValues(words);
   const json = argv.includes("--json");
   let exitCode: number = EXIT.ok;
   const answer = async (make: () => Promise<Answer>): Promise<void> => {
@@ -167,7 +169,8 @@ function program(answer: (make: () => Promise<Answer>) => Promise<void>): Comman
       answer(() => OPERATIONS[operation](workspaceOf(options), name, options)),
     );
 
-  command(root, "query <pipeline> <sql>", "read what was loaded: one SELECT, checked and read-only")
+  command(root, "query <pipeline>", "read what was loaded: one SELECT, checked and read-only")
+    .argument("<sql>", "the statement, or - to read it from standard input", textOf)
     .option("--limit <rows>", "at most so many rows", positive)
     .action((pipeline: string, sql: string, options: CommonOptions & { limit?: number }) =>
       answer(() => query(pipeline, sql, options)),

@@ -264,6 +264,7 @@ export function nextSteps(pipeline: string, missing: readonly string[], dry: boo
       why: `the secret ${key} is not set`,
     })),
     { tool: "test_source", arguments: { pipeline }, why: "read a little into a scratch database" },
-    { tool: "run_pipeline", arguments: { pipeline }, why: "load" },
+    // without its secrets a run would only fail
+    ...(missing.length > 0 ? [] : [{ tool: "run_pipeline", arguments: { pipeline }, why: "load" }]),
   ];
 }

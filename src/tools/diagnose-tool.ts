@@ -10,7 +10,7 @@ import { inspectionOf, schemaViewOf } from "./inspection.ts";
 import { runFolder } from "./pipeline-info.ts";
 import type { Workspace } from "./workspace.ts";
 
-const CHECKS_WHEN_UNKNOWN: readonly CheckName[] = ["packages", "runs", "state"];
+const CHECKS_WHEN_UNKNOWN: readonly CheckName[] = ["packages", "runs", "state", "types"];
 const CHECKS_MAX = 6;
 const TABLES_SEARCHED_MAX = 20;
 
@@ -97,7 +97,7 @@ export const diagnoseError = defineTool({
     const supported = causes.some((each) => each.supported_by.length > 0);
     const confidence: Confidence = pattern?.weak && supported ? "high" : best.confidence;
     const { cursor } = evidence.find((each) => each.cursor !== undefined) ?? {};
-    const fixes = await readyCalls(stepsFor(pattern, found), {
+    const fixes = await readyCalls(stepsFor(pattern, found, flags), {
       pipeline: found.pipeline,
       table,
       loadId: found.loadId ?? classified.subject.loadId,
@@ -299,8 +299,9 @@ function flagsOf(pattern: Pattern | undefined): Set<Flag> {
   );
 }
 
-function stepsFor(pattern: Pattern | undefined, found: Case): readonly StepName[] {
-  const steps = pattern?.steps ?? ["query_loads", "inspect_state", "run_checks"];
+function stepsFor(pattern: Pattern | undefined, found: Case, flags: ReadonlySet<Flag>): readonly StepName[] {
+  const variants: StepName[] = flags.has("variant_columns") ? ["diff_schema"] : [];
+  const steps = pattern?.steps ?? [...variants, "query_loads", "inspect_state", "run_checks"];
   return found.pipeline === undefined && steps.length > 0 ? ["get_workspace"] : steps;
 }
 

@@ -48,7 +48,9 @@ const SHIPPED: Readonly<Record<string, Pick<Entry, "auth" | "resources" | "docs"
   },
   rest_api: {
     auth: ["bearer", "api_key", "http_basic", "header", "oauth2_client_credentials"],
-    resources: ["as configured, one for each endpoint"],
+    resources: [
+      "as configured, one for each endpoint; create_source makes it from OpenAPI, a description or a sample",
+    ],
     docs: "rest_api",
   },
   sql_database: {
@@ -81,12 +83,15 @@ export const findSourceTool = defineTool({
       .toLowerCase()
       .split(/[^\w]+/)
       .filter((word) => word !== "");
-    const found = all.filter((one) => {
-      const text = JSON.stringify(one).toLowerCase();
-      return words.every((word) => text.includes(word));
-    });
+    const textOf = new Map(all.map((one) => [one, JSON.stringify(one).toLowerCase()]));
+    const withAll = all.filter((one) => words.every((word) => textOf.get(one)?.includes(word)));
+    // what has some of the words is better than nothing, and is said to be that
+    const found =
+      withAll.length > 0
+        ? withAll
+        : all.filter((one) => words.some((word) => word.length > 2 && textOf.get(one)?.includes(word)));
     if (found.length === 0) {
-      const names = all.map((one) => one.name);
+      const names = [...new Set(all.map((one) => one.name))];
       throw new EngineError("NO_MATCH", `No source or template fits ${JSON.stringify(input.query)}.`, {
         hint:
           didYouMean(words[0] ?? "", names) ||
@@ -101,7 +106,7 @@ export const findSourceTool = defineTool({
         ? []
         : [{ tool: "search_docs", arguments: { query: first.name }, why: "its settings" }];
     return {
-      summary: `${found.length} sources and templates${words.length === 0 ? "" : ` for ${JSON.stringify(input.query)}`}: ${found
+      summary: `${found.length} sources and templates${words.length === 0 ? "" : withAll.length > 0 ? ` for ${JSON.stringify(input.query)}` : ` with some words of ${JSON.stringify(input.query)}`}: ${found
         .slice(0, 10)
         .map((one) => one.name)
         .join(", ")}.`,

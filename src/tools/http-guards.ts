@@ -28,8 +28,9 @@ export function requestGuard({ hosts, token }: GuardOptions): Guard {
   return (request, response) => guards.every((guard) => guard(request, response));
 }
 
+/** As it was sent: a target need not be a path (`*`, `http://other/mcp`), nor anything that a URL can be made of. */
 const knownPath: Guard = (request, response) => {
-  if (new URL(request.url ?? "/", "http://localhost").pathname === MCP_PATH) return true;
+  if (request.url?.split("?", 1)[0] === MCP_PATH) return true;
   answer(response, 404, { error: "not_found", error_description: `The MCP endpoint is ${MCP_PATH}.` });
   return false;
 };

@@ -80,7 +80,14 @@ export async function serveHttp(factory: McpServerFactory, options: HttpOptions)
   const guard = requestGuard({ hosts: allowed, token: options.token });
   let answering = 0;
   const listener = (request: IncomingMessage, response: ServerResponse): void => {
-    if (!guard(request, response)) return;
+    try {
+      if (!guard(request, response)) return;
+    } catch (error) {
+      // whatever a stranger sends, the server goes on
+      onError(error as Error);
+      answer(response, 400, { error: "bad_request", error_description: "The request cannot be read." });
+      return;
+    }
     if (answering >= bounds.requestsMax) {
       response.setHeader("Retry-After", "1");
       answer(response, 503, { error: "busy", error_description: "Too many requests at a time." });

@@ -204,8 +204,22 @@ function nextStepsOf(run: RunShape): NextStep[] {
     return [{ tool: "run_pipeline", arguments: { pipeline: run.pipeline }, why: "load it" }];
   }
   if (run.status === "succeeded") {
+    const { pipeline, packages } = run;
+    if (packages.length === 0) {
+      return [{ tool: "inspect_state", arguments: { pipeline }, why: "nothing was new: see the cursors" }];
+    }
+    const changed = packages.find((each) => each.schema_changes > 0);
     return [
-      { tool: "get_schema", arguments: { pipeline: run.pipeline }, why: "see the tables that were loaded" },
+      { tool: "get_schema", arguments: { pipeline }, why: "see the tables that were loaded" },
+      ...(changed === undefined
+        ? []
+        : [
+            {
+              tool: "diff_schema",
+              arguments: { pipeline, load_id: changed.load_id },
+              why: `see the ${changed.schema_changes} changes of the schema`,
+            },
+          ]),
     ];
   }
   const steps: NextStep[] = [
@@ -263,7 +277,11 @@ export const getRunTool = defineTool({
     const shape = runShape(report, input.response_format === "detailed");
     const dir = join(new RunFolder(workspace.pipelineDir(report.pipeline_name)).dir, runId);
     const log = await logTail(join(dir, "log.jsonl"), input.log_lines, input.log_level);
-    return { summary: runSummary(shape), data: { run: shape, log }, next_steps: nextStepsOf(shape) };
+    const next_steps = nextStepsOf(shape).filter(
+      // that is what was just answered
+      (step) => step.tool !== "get_run" || shape.status === "running" || input.response_format !== "detailed",
+    );
+    return { summary: runSummary(shape), data: { run: shape, log }, next_steps };
   },
 });
 

@@ -10,6 +10,7 @@ import { parse as parseEnv } from "dotenv";
 import { distance } from "fastest-levenshtein";
 import { parse as parseToml, TomlError } from "smol-toml";
 import { EngineError } from "../engine/errors.ts";
+import { formsOf } from "./secret-forms.ts";
 
 export const ENV_FILE = ".env";
 export const SECRETS_FILE = "secrets.toml";
@@ -51,6 +52,8 @@ export class Secrets {
   readonly #providers: readonly Provider[];
   readonly #pipelineName: string | undefined;
   readonly #known = new Set<string>();
+  /** Of what is known; made anew when more is. */
+  #pattern: RegExp | undefined;
 
   constructor(options: SecretsOptions) {
     this.#pipelineName = options.pipelineName;
@@ -144,13 +147,8 @@ export class Secrets {
 
   /** The text without any secret that was resolved or that stands in secrets.toml. */
   mask(text: string): string {
-    let masked = text;
-    // longest first: a secret may be part of another
-    for (const secret of [...this.#known].sort((a, b) => b.length - a.length)) {
-      if (secret.length >= MASK_ANYWHERE_LENGTH) masked = masked.replaceAll(secret, MASK);
-      else masked = masked.replace(new RegExp(`(?<![\\w-])${escapeRegExp(secret)}(?![\\w-])`, "g"), MASK);
-    }
-    return masked;
+    this.#pattern ??= patternOf([...this.#known]);
+    return text.replace(this.#pattern, MASK);
   }
 
   /** `mask` on every string inside a JSON-like value; other values stay as they are. */
@@ -160,10 +158,13 @@ export class Secrets {
 
   #learn(secret: string): void {
     if (secret.length < 3) return;
-    this.#known.add(secret);
-    this.#known.add(encodeURIComponent(secret));
-    this.#known.add(JSON.stringify(secret).slice(1, -1));
-    if (secret.length >= MASK_ANYWHERE_LENGTH) this.#known.add(Buffer.from(secret).toString("base64"));
+    // other forms of a short one may be anything
+    const forms =
+      secret.length >= MASK_ANYWHERE_LENGTH
+        ? formsOf(secret)
+        : [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1)];
+    for (const form of forms) this.#known.add(form);
+    this.#pattern = undefined;
     // drivers tell parts of a connection URL
     const password = /^[a-z][a-z0-9+.-]*:\/\/[^:@/]*:(.+)@/i.exec(secret)?.[1];
     if (password !== undefined) this.#learn(percentDecoded(password));
@@ -304,6 +305,18 @@ function withoutReferences(value: unknown): unknown {
   const entries = Object.entries(value);
   if (entries.length === 1 && entries[0]?.[0] === "secret") return {};
   return Object.fromEntries(entries.map(([key, inner]) => [key, withoutReferences(inner)]));
+}
+
+/** All of them in one pass; longest first, because a secret may be part of another. */
+function patternOf(known: readonly string[]): RegExp {
+  if (known.length === 0) return /(?!)/g;
+  const parts = [...known]
+    .sort((a, b) => b.length - a.length)
+    .map((secret) => {
+      const literal = escapeRegExp(secret);
+      return secret.length >= MASK_ANYWHERE_LENGTH ? literal : `(?<![\\w-])${literal}(?![\\w-])`;
+    });
+  return new RegExp(parts.join("|"), "g");
 }
 
 function percentDecoded(text: string): string {

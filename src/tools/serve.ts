@@ -7,7 +7,8 @@
  */
 
 import { type ErrorEnvelope, toEnvelope } from "../engine/errors.ts";
-import { keepQueryProcessReady } from "../engine/inspect/query.ts";
+import { keepQueryProcessReady } from "../engine/inspect/query-process.ts";
+import { keepDescribersReady } from "./building/probe.ts";
 import { createServer, type ServerParts } from "./server.ts";
 import type { ServerFlags } from "./server-flags.ts";
 import { VERSION } from "./version.ts";
@@ -43,6 +44,7 @@ export async function serve(flags: ServerFlags): Promise<void> {
   const close = await open(server, { workspace, flags, log, stop });
   // once the client has its answers to the first requests, which should not wait for it
   setTimeout(keepQueryProcessReady, QUERY_PROCESS_AFTER_MS).unref();
+  keepDescribersReady();
   await ended;
   await close();
 }

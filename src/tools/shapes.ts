@@ -3,8 +3,7 @@
 import { z } from "zod";
 import type { ErrorEnvelope } from "../engine/errors.ts";
 import type { DryRunPlan, RunReport } from "../engine/report.ts";
-import { rowsTotal } from "./inspection.ts";
-import { isOwnTable } from "./pipeline-info.ts";
+import { isOwnTable, sum } from "./pipeline-info.ts";
 
 export const ROWS = z.record(z.string(), z.number()).describe("Rows per table");
 
@@ -162,15 +161,21 @@ export function errorShape(error: ErrorEnvelope): z.infer<typeof ERROR> {
 }
 
 /** A run in one line. */
+/** The engine's own tables are nobody's rows. */
+function counted(rows: Readonly<Record<string, number>>): string {
+  const tables = Object.keys(rows).filter((table) => !isOwnTable(table));
+  return `${sum(rows)} rows in ${tables.length} tables`;
+}
+
 export function runSummary(run: RunShape): string {
-  const rows = `${rowsTotal(run.rows)} rows in ${Object.keys(run.rows).length} tables`;
+  const rows = counted(run.rows);
   const seconds = (run.duration_ms / 1000).toFixed(1);
   if (run.status === "running")
     return `Run ${run.run_id} of ${run.pipeline} is going on (${seconds} s so far).`;
   if (run.dry_run !== undefined && run.error === undefined) {
     const { rows: planned, schema_changes: changes } = run.dry_run;
     return (
-      `Dry run of ${run.pipeline}: ${rowsTotal(planned)} rows in ${Object.keys(planned).length} tables and ` +
+      `Dry run of ${run.pipeline}: ${counted(planned)} and ` +
       `${changes.length} schema changes would be loaded. Nothing was written.`
     );
   }

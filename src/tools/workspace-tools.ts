@@ -67,6 +67,9 @@ export const getWorkspace = defineTool({
     if (next_steps.length === 0 && first !== undefined) {
       next_steps.push({ tool: "get_schema", arguments: { pipeline: first.name }, why: "see its tables" });
     }
+    if (names.length === 0) {
+      next_steps.push({ tool: "find_source", arguments: {}, why: "see what can be loaded from" });
+    }
     return {
       summary: `${names.length} pipelines, ${failed.length} with a failed last run, ${pending.length} with pending packages.`,
       data: { workspace: workspace.dir, allowed: [...gates.open], pipelines },

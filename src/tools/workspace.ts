@@ -197,17 +197,23 @@ export class Workspace {
    * also by way of a symbolic link.
    */
   inside(path: string): string {
+    // no file has such a name
+    if (path.includes("\0")) throw this.#outside(path.replaceAll("\0", ""));
     const absolute = resolve(this.dir, path);
     let existing = absolute;
     while (!existsSync(existing) && dirname(existing) !== existing) existing = dirname(existing);
     const real = join(realpathSync(existing), relative(existing, absolute));
     const fromHere = relative(this.dir, real);
     if (fromHere === ".." || fromHere.startsWith(".." + sep) || isAbsolute(fromHere)) {
-      throw new EngineError("PATH_OUTSIDE", `${path} is outside the workspace ${this.dir}`, {
-        details: { path, workspace: this.dir },
-      });
+      throw this.#outside(path);
     }
     return real;
+  }
+
+  #outside(path: string): EngineError {
+    return new EngineError("PATH_OUTSIDE", `${path} is outside the workspace ${this.dir}`, {
+      details: { path, workspace: this.dir },
+    });
   }
 
   /** The default is one file per pipeline, or per named destination, beside loadwright.toml. */

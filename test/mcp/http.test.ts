@@ -91,6 +91,31 @@ describe("the HTTP server", () => {
     expect((await send(open.url)).status).toBe(400);
   });
 
+  it("lives through targets that are no path, and takes none for its endpoint", async () => {
+    for (const target of [
+      "http://[",
+      "http://evil.example.com/mcp",
+      "//evil.example.com/mcp",
+      "/mcp/../mcp",
+      "*",
+    ]) {
+      for (const server of [open, closed]) {
+        const { hostname, port } = new URL(server.url);
+        const headers = { ...JSON_HEADERS, Authorization: `Bearer ${TOKEN}` };
+        const status = await new Promise((resolve, reject) => {
+          httpRequest({ hostname, port, path: target, method: "POST", headers }, (response) => {
+            response.resume();
+            resolve(response.statusCode);
+          })
+            .on("error", reject)
+            .end(INITIALIZE);
+        });
+        expect(status, target).toBe(404);
+      }
+    }
+    expect((await send(open.url, { body: INITIALIZE })).status).toBe(200);
+  });
+
   it("reads no body beyond its limit", async () => {
     const body = JSON.stringify({
       jsonrpc: "2.0",

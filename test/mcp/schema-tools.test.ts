@@ -7,7 +7,7 @@ import { parse } from "yaml";
 import { type Row, resource, Source } from "../../src/engine/index.ts";
 import { findWorkspace } from "../../src/tools/workspace.ts";
 import { succeeded } from "../support/item-shop.ts";
-import { type Answer, ask, type Connected, connect, fail } from "../support/mcp.ts";
+import { type Answer, ask, type Connected, connect, connectHttp, fail } from "../support/mcp.ts";
 import { makeWorkspace, type TestWorkspace } from "../support/workspace.ts";
 
 const LOADS = 40;
@@ -22,6 +22,7 @@ const NEWS: Readonly<Record<number, Row>> = {
 
 let workspace: TestWorkspace;
 let server: Connected;
+let overHttp: Connected;
 const loadIds: string[] = [];
 beforeAll(async () => {
   workspace = makeWorkspace({ "loadwright.toml": '[pipelines.shop]\nsource = "shop"\n' });
@@ -35,9 +36,11 @@ beforeAll(async () => {
     loadIds[load] = report.packages[0]!.load_id;
   }
   server = await connect(workspace.dir);
+  overHttp = await connectHttp(workspace.dir);
 }, 240_000);
 afterAll(async () => {
   await server.close();
+  await overHttp.close();
   workspace.remove();
 });
 
@@ -48,7 +51,10 @@ const diff = (input: Record<string, unknown>) =>
 
 describe("diff_schema", () => {
   it("tells in one call which of 40 loads brought a column, when, why, with what DDL and an example", async () => {
-    const answer = await diff({ table: "orders", column: "coupon" });
+    const question = { table: "orders", column: "coupon" };
+    const answer = await diff(question);
+    const same = await ask(overHttp.client, "diff_schema", { pipeline: "shop", ...question });
+    expect(same.data).toEqual(answer.data);
     const [change, ...more] = changesOf(answer);
     expect(more).toEqual([]);
     expect(change).toMatchObject({

@@ -10,6 +10,7 @@ import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { validate } from "skills-ref";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { z } from "zod";
 import { ERRORS } from "../../src/engine/index.ts";
 import { builtInSourceNames } from "../../src/sources/registry.ts";
 import { CATALOG } from "../../src/tools/catalog.ts";
@@ -31,11 +32,14 @@ interface Call {
 }
 
 /** `tool_name {json}` as inline code, and `loadwright tool NAME '{json}'`. */
-function callsIn(file: string): Call[] {
-  const text = textOf(file);
+function callsOf(text: string): Omit<Call, "file">[] {
   const inline = [...text.matchAll(/`([a-z]+(?:_[a-z]+)+) (\{.*?\})`/g)];
   const typed = [...text.matchAll(/loadwright tool ([a-z_]+) '(\{.*?\})'/g)];
-  return [...inline, ...typed].map(([, tool, json]) => ({ file, tool: tool!, input: JSON.parse(json!) }));
+  return [...inline, ...typed].map(([, tool, json]) => ({ tool: tool!, input: JSON.parse(json!) }));
+}
+
+function callsIn(file: string): Call[] {
+  return callsOf(textOf(file)).map((call) => ({ file, ...call }));
 }
 
 const CALLS = [...FILES, "docs/mcp.md", "docs/cli.md"].flatMap(callsIn);
@@ -102,6 +106,49 @@ describe("the skills", () => {
 
   it.each(CALLS)("$file: $tool takes $input", ({ tool, input }) => {
     expect(tools.get(tool)?.input.safeParse(input)).toMatchObject({ success: true });
+  });
+});
+
+/** What a skill is tried with: tasks with what a good answer does, and requests that are for it or for another. */
+const EVALS = z.strictObject({
+  skill_name: z.string(),
+  evals: z
+    .array(
+      z.strictObject({
+        id: z.int().min(1),
+        prompt: z.string().min(20),
+        expected_output: z.string().min(20),
+        files: z.array(z.string()),
+        assertions: z.array(z.string().min(10)).min(1),
+      }),
+    )
+    .min(4),
+});
+const TRIGGERS = z.array(z.strictObject({ query: z.string().min(5), should_trigger: z.boolean() }));
+
+describe.each(readdirSync(join(ROOT, "skills")))("the evals of %s", (skill) => {
+  const read = (file: string): unknown => JSON.parse(textOf(`skills/${skill}/evals/${file}`));
+
+  it("have the form of Agent Skills evals, and expect calls that the tools take", () => {
+    const { skill_name, evals } = EVALS.parse(read("evals.json"));
+    expect(skill_name).toBe(skill);
+    expect(new Set(evals.map(({ id }) => id)).size).toBe(evals.length);
+    const assertions = evals.flatMap((each) => each.assertions);
+    const calls = assertions.flatMap((text) => callsOf(text));
+    expect(calls.length).toBeGreaterThanOrEqual(evals.length);
+    for (const { tool, input } of calls) {
+      expect(tools.get(tool)?.input.safeParse(input), JSON.stringify(input)).toMatchObject({ success: true });
+    }
+    for (const [, name] of assertions.join("\n").matchAll(/\bCalls `([a-z_]+)|\b(?:of|with) `([a-z_]+)`/g)) {
+      if (name !== undefined) expect([...tools.keys()]).toContain(name);
+    }
+  });
+
+  it("ask as much for the skill as for others", () => {
+    const triggers = TRIGGERS.parse(read("trigger_evals.json"));
+    const wanted = triggers.filter((each) => each.should_trigger).length;
+    expect([wanted, triggers.length - wanted]).toEqual([8, 8]);
+    expect(new Set(triggers.map(({ query }) => query)).size).toBe(triggers.length);
   });
 });
 

@@ -4,9 +4,9 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { slice, TestService } from "../support/http-server.ts";
-import { type Answer, ask, type Connected, connect, fail } from "../support/mcp.ts";
+import { type Answer, ask, type Connected, connect, fail, TRANSPORTS } from "../support/mcp.ts";
 import { S3Test } from "../support/s3.ts";
 import { makeWorkspace, type TestWorkspace } from "../support/workspace.ts";
 
@@ -31,10 +31,11 @@ const ORDERS = Array.from({ length: 250 }, (_, i) => ({
 let service: TestService;
 let workspace: TestWorkspace;
 let connected: Connected;
+let connectTo: (typeof TRANSPORTS)[number][1] = connect;
 beforeEach(async () => {
   service = await TestService.start();
   workspace = makeWorkspace({ "loadwright.toml": CONFIG, ".gitignore": ".env\n" });
-  connected = await connect(workspace.dir, ["--allow", "run,write"]);
+  connected = await connectTo(workspace.dir, ["--allow", "run,write"]);
 });
 afterEach(async () => {
   await connected.close();
@@ -127,186 +128,201 @@ paths:
 `;
 }
 
-describe("a source from an OpenAPI document", () => {
-  test("is built, asks for its secret, is tested, and loads exactly the rows that there are", async () => {
-    serveOrders();
-    workspace.write("spec/openapi.yaml", openApi());
-    const made = await call("create_source", {
-      name: "shop",
-      openapi: { file: "spec/openapi.yaml", initial_value: "2024-01-01T00:00:00Z" },
-      response_format: "detailed",
-    });
-    expect(made.data).toMatchObject({ source: "rest_api", written: true, resources: ["orders"] });
-    expect(made.data.secrets).toEqual([
-      { key: "shop_token", set: false, environment_variable: "SOURCES__REST_API__SHOP_TOKEN" },
-    ]);
-    expect(String(made.data.diff)).toContain("+[pipelines.shop]");
-    expect(config().startsWith(CONFIG)).toBe(true);
-    expect(config()).toContain('start_param = "updated_since"');
-
-    const missing = await call("test_source", { pipeline: "shop" });
-    expect(missing.data.ok).toBe(false);
-    expect(missing.data.error).toMatchObject({ code: "CONFIG_MISSING" });
-    expect(missing.next_steps[0]).toMatchObject({ tool: "request_secret", arguments: { key: "shop_token" } });
-
-    const asked = await call("request_secret", { pipeline: "shop", key: "shop_token" });
-    expect(asked.data).toMatchObject({
-      status: "missing",
-      file: ".env",
-      line: 1,
-      entry_written: true,
-      git_ignored: true,
-    });
-    expect(statSync(join(workspace.dir, ".env")).mode & 0o777).toBe(0o600);
-    const again = await call("request_secret", { pipeline: "shop", key: "shop_token" });
-    expect(again.data).toMatchObject({ status: "missing", entry_written: false });
-    workspace.write(".env", "SOURCES__REST_API__SHOP_TOKEN=s3cret-of-the-shop\n");
-    expect((await call("request_secret", { pipeline: "shop", key: "shop_token" })).data).toMatchObject({
-      status: "set",
-    });
-
-    const valid = await call("validate_source", { pipeline: "shop" });
-    expect(valid.data).toMatchObject({ valid: true, ready: true, revision: made.data.revision });
-
-    const tested = await call("test_source", { pipeline: "shop", response_format: "detailed" });
-    expect(tested.data.ok).toBe(true);
-    expect(tested.data.resources).toMatchObject([
-      { name: "orders", rows: 250, pages: 3, paging: "ended", cursor: { path: "updated_at", moved: true } },
-    ]);
-    expect(JSON.stringify(tested.data.samples)).toContain("***@***");
-    expect(JSON.stringify(tested)).not.toMatch(/s3cret-of-the-shop|person0@/);
-    expect(existsSync(join(workspace.dir, "shop.duckdb"))).toBe(false);
-    expect(existsSync(join(workspace.dir, ".loadwright/pipelines/shop"))).toBe(false);
-
-    await run("shop");
-    expect(
-      await query("shop.duckdb", "select count(*), count(distinct id), sum(total) from shop_dataset.orders"),
-    ).toEqual([["250", "250", ORDERS.reduce((sum, one) => sum + one.total, 0)]]);
+describe.each(TRANSPORTS)("over %s", (_transport, open) => {
+  beforeAll(() => {
+    connectTo = open;
+  });
+  afterAll(() => {
+    connectTo = connect;
   });
 
-  test("leaves out lists that need values nobody gives, and says which", async () => {
-    const spec = openApi().replace(
-      "  /orders/{id}:",
-      `  /accounts/{account}/items:
+  describe("a source from an OpenAPI document", () => {
+    test("is built, asks for its secret, is tested, and loads exactly the rows that there are", async () => {
+      serveOrders();
+      workspace.write("spec/openapi.yaml", openApi());
+      const made = await call("create_source", {
+        name: "shop",
+        openapi: { file: "spec/openapi.yaml", initial_value: "2024-01-01T00:00:00Z" },
+        response_format: "detailed",
+      });
+      expect(made.data).toMatchObject({ source: "rest_api", written: true, resources: ["orders"] });
+      expect(made.data.secrets).toEqual([
+        { key: "shop_token", set: false, environment_variable: "SOURCES__REST_API__SHOP_TOKEN" },
+      ]);
+      expect(String(made.data.diff)).toContain("+[pipelines.shop]");
+      expect(config().startsWith(CONFIG)).toBe(true);
+      expect(config()).toContain('start_param = "updated_since"');
+
+      const missing = await call("test_source", { pipeline: "shop" });
+      expect(missing.data.ok).toBe(false);
+      expect(missing.data.error).toMatchObject({ code: "CONFIG_MISSING" });
+      expect(missing.next_steps[0]).toMatchObject({
+        tool: "request_secret",
+        arguments: { key: "shop_token" },
+      });
+
+      const asked = await call("request_secret", { pipeline: "shop", key: "shop_token" });
+      expect(asked.data).toMatchObject({
+        status: "missing",
+        file: ".env",
+        line: 1,
+        entry_written: true,
+        git_ignored: true,
+      });
+      expect(statSync(join(workspace.dir, ".env")).mode & 0o777).toBe(0o600);
+      const again = await call("request_secret", { pipeline: "shop", key: "shop_token" });
+      expect(again.data).toMatchObject({ status: "missing", entry_written: false });
+      workspace.write(".env", "SOURCES__REST_API__SHOP_TOKEN=s3cret-of-the-shop\n");
+      expect((await call("request_secret", { pipeline: "shop", key: "shop_token" })).data).toMatchObject({
+        status: "set",
+      });
+
+      const valid = await call("validate_source", { pipeline: "shop" });
+      expect(valid.data).toMatchObject({ valid: true, ready: true, revision: made.data.revision });
+
+      const tested = await call("test_source", { pipeline: "shop", response_format: "detailed" });
+      expect(tested.data.ok).toBe(true);
+      expect(tested.data.resources).toMatchObject([
+        { name: "orders", rows: 250, pages: 3, paging: "ended", cursor: { path: "updated_at", moved: true } },
+      ]);
+      expect(JSON.stringify(tested.data.samples)).toContain("***@***");
+      expect(JSON.stringify(tested)).not.toMatch(/s3cret-of-the-shop|person0@/);
+      expect(existsSync(join(workspace.dir, "shop.duckdb"))).toBe(false);
+      expect(existsSync(join(workspace.dir, ".loadwright/pipelines/shop"))).toBe(false);
+
+      await run("shop");
+      expect(
+        await query(
+          "shop.duckdb",
+          "select count(*), count(distinct id), sum(total) from shop_dataset.orders",
+        ),
+      ).toEqual([["250", "250", ORDERS.reduce((sum, one) => sum + one.total, 0)]]);
+    });
+
+    test("leaves out lists that need values nobody gives, and says which", async () => {
+      const spec = openApi().replace(
+        "  /orders/{id}:",
+        `  /accounts/{account}/items:
     get:
       responses: { "200": { description: ok, content: { application/json: { schema: { type: array, items: { $ref: "#/components/schemas/Order" } } } } } }
   /orders/{id}:`,
-    );
-    const made = await call("create_source", { name: "shop", openapi: { text: spec }, dry_run: true });
-    expect(made.data).toMatchObject({ written: false, resources: ["orders"] });
-    expect((made.data.warnings as string[]).join()).toContain("/accounts/{account}/items");
-    expect(config()).toBe(CONFIG);
-  });
-
-  test("is refused when it cannot be read, without a request to anywhere", async () => {
-    expect(await refusal("create_source", { name: "a", openapi: { text: "hello" } })).toMatchObject({
-      code: "SPEC_UNREADABLE",
+      );
+      const made = await call("create_source", { name: "shop", openapi: { text: spec }, dry_run: true });
+      expect(made.data).toMatchObject({ written: false, resources: ["orders"] });
+      expect((made.data.warnings as string[]).join()).toContain("/accounts/{account}/items");
+      expect(config()).toBe(CONFIG);
     });
-    expect(await refusal("create_source", { name: "a", openapi: { text: "openapi: [3" } })).toMatchObject({
-      code: "SPEC_UNREADABLE",
-    });
-    const foreign = openApi().replace(
-      '$ref: "#/components/schemas/Page"',
-      `$ref: "${service.url}/page.json"`,
-    );
-    expect(await refusal("create_source", { name: "a", openapi: { text: foreign } })).toMatchObject({
-      code: "SPEC_UNREADABLE",
-    });
-    expect(service.asked).toEqual([]);
-    expect(config()).toBe(CONFIG);
-  });
-});
 
-describe("a wrong source is found out", () => {
-  const rest = (resource: Record<string, unknown>, more: Record<string, unknown> = {}) => ({
-    name: "shop",
-    rest: { base_url: service.url, resources: [{ name: "rows", primary_key: "id", ...resource }], ...more },
-  });
-  const rows = Array.from({ length: 30 }, (_, i) => ({ id: i + 1 }));
-
-  test("a paginator whose parameter is ignored loops; corrected it ends", async () => {
-    service.on("GET /rows", ({ query: asked }) => ({
-      json: { items: slice(rows, (Number(asked.p ?? 1) - 1) * 10, 10) },
-    }));
-    const made = await call(
-      "create_source",
-      rest({ path: "rows", paginator: { type: "page_number", base_page: 1 } }),
-    );
-    const wrong = await call("test_source", { pipeline: "shop" });
-    expect(wrong.data).toMatchObject({ ok: false, error: { code: "PAGINATION_LOOP" } });
-    expect(wrong.next_steps[0]).toMatchObject({
-      tool: "update_source",
-      arguments: { expected_revision: made.data.revision },
-    });
-    const better = await call("update_source", {
-      pipeline: "shop",
-      expected_revision: made.data.revision,
-      set: { "config.resources.0.endpoint.paginator.page_param": "p" },
-    });
-    expect(String(better.data.diff)).toContain('page_param = "p"');
-    const tested = await call("test_source", { pipeline: "shop" });
-    expect(tested.data).toMatchObject({ ok: true, resources: [{ rows: 30, paging: "ended" }] });
-  });
-
-  test("an end before the service's own count is an error", async () => {
-    service.on("GET /rows", { json: { total: 30, items: slice(rows, 0, 10) } });
-    await call("create_source", rest({ path: "rows", paginator: "single_page" }));
-    const tested = await call("test_source", { pipeline: "shop" });
-    expect(tested.data.ok).toBe(false);
-    expect(codes(tested)).toContain("ENDED_TOO_EARLY");
-  });
-
-  test("a selector that selects nothing names the keys that there are", async () => {
-    service.on("GET /rows", { json: { result: { list: rows } } });
-    await call(
-      "create_source",
-      rest({ path: "rows", data_selector: "data.items", paginator: "single_page" }),
-    );
-    const tested = await call("test_source", { pipeline: "shop" });
-    expect(tested.data.error).toMatchObject({
-      code: "SELECTOR_EMPTY",
-      details: { keys: ["result", "result.list"] },
+    test("is refused when it cannot be read, without a request to anywhere", async () => {
+      expect(await refusal("create_source", { name: "a", openapi: { text: "hello" } })).toMatchObject({
+        code: "SPEC_UNREADABLE",
+      });
+      expect(await refusal("create_source", { name: "a", openapi: { text: "openapi: [3" } })).toMatchObject({
+        code: "SPEC_UNREADABLE",
+      });
+      const foreign = openApi().replace(
+        '$ref: "#/components/schemas/Page"',
+        `$ref: "${service.url}/page.json"`,
+      );
+      expect(await refusal("create_source", { name: "a", openapi: { text: foreign } })).toMatchObject({
+        code: "SPEC_UNREADABLE",
+      });
+      expect(service.asked).toEqual([]);
+      expect(config()).toBe(CONFIG);
     });
   });
 
-  test("keys that come twice are counted", async () => {
-    service.on("GET /rows", {
-      json: [
-        { id: 1, v: 1 },
-        { id: 1, v: 2 },
-        { id: 2, v: 3 },
-      ],
+  describe("a wrong source is found out", () => {
+    const rest = (resource: Record<string, unknown>, more: Record<string, unknown> = {}) => ({
+      name: "shop",
+      rest: { base_url: service.url, resources: [{ name: "rows", primary_key: "id", ...resource }], ...more },
     });
-    await call("create_source", rest({ path: "rows", paginator: "single_page" }));
-    const tested = await call("test_source", { pipeline: "shop" });
-    expect(codes(tested)).toEqual(["DUPLICATE_KEY"]);
-    expect(tested.data.tables).toMatchObject([{ name: "rows", duplicate_keys: { key: ["id"], rows: 2 } }]);
-  });
+    const rows = Array.from({ length: 30 }, (_, i) => ({ id: i + 1 }));
 
-  test("a bound that comes before the end is told, not taken for an end", async () => {
-    service.on("GET /rows", ({ query: asked }) => ({ json: slice(rows, Number(asked.offset), 10) }));
-    await call("create_source", rest({ path: "rows", paginator: { type: "offset", limit: 10 } }));
-    const tested = await call("test_source", { pipeline: "shop", max_pages: 2 });
-    expect(tested.data).toMatchObject({ ok: true, resources: [{ rows: 20, paging: "stopped" }] });
-    expect(codes(tested)).toEqual(["END_NOT_SEEN"]);
-  });
+    test("a paginator whose parameter is ignored loops; corrected it ends", async () => {
+      service.on("GET /rows", ({ query: asked }) => ({
+        json: { items: slice(rows, (Number(asked.p ?? 1) - 1) * 10, 10) },
+      }));
+      const made = await call(
+        "create_source",
+        rest({ path: "rows", paginator: { type: "page_number", base_page: 1 } }),
+      );
+      const wrong = await call("test_source", { pipeline: "shop" });
+      expect(wrong.data).toMatchObject({ ok: false, error: { code: "PAGINATION_LOOP" } });
+      expect(wrong.next_steps[0]).toMatchObject({
+        tool: "update_source",
+        arguments: { expected_revision: made.data.revision },
+      });
+      const better = await call("update_source", {
+        pipeline: "shop",
+        expected_revision: made.data.revision,
+        set: { "config.resources.0.endpoint.paginator.page_param": "p" },
+      });
+      expect(String(better.data.diff)).toContain('page_param = "p"');
+      const tested = await call("test_source", { pipeline: "shop" });
+      expect(tested.data).toMatchObject({ ok: true, resources: [{ rows: 30, paging: "ended" }] });
+    });
 
-  test.each([
-    [401, "HTTP_UNAUTHORIZED"],
-    [403, "HTTP_FORBIDDEN"],
-  ])("an answer of %d is %s, with the request in the trace", async (status, code) => {
-    service.on("GET /rows", { status, json: {} });
-    await call("create_source", rest({ path: "rows" }));
-    const tested = await call("test_source", { pipeline: "shop" });
-    expect(tested.data).toMatchObject({ ok: false, error: { code }, requests: [{ status, error: code }] });
-  });
+    test("an end before the service's own count is an error", async () => {
+      service.on("GET /rows", { json: { total: 30, items: slice(rows, 0, 10) } });
+      await call("create_source", rest({ path: "rows", paginator: "single_page" }));
+      const tested = await call("test_source", { pipeline: "shop" });
+      expect(tested.data.ok).toBe(false);
+      expect(codes(tested)).toContain("ENDED_TOO_EARLY");
+    });
 
-  test("a service that answers 429 and asks for patience is reported within the bound of seconds", async () => {
-    service.on("GET /rows", { status: 429, headers: { "retry-after": "100" }, json: {} });
-    await call("create_source", rest({ path: "rows" }));
-    const tested = await call("test_source", { pipeline: "shop", max_seconds: 1 });
-    expect(tested.data.ok).toBe(false);
-    expect(codes(tested)).toContain("HTTP_RATE_LIMITED");
+    test("a selector that selects nothing names the keys that there are", async () => {
+      service.on("GET /rows", { json: { result: { list: rows } } });
+      await call(
+        "create_source",
+        rest({ path: "rows", data_selector: "data.items", paginator: "single_page" }),
+      );
+      const tested = await call("test_source", { pipeline: "shop" });
+      expect(tested.data.error).toMatchObject({
+        code: "SELECTOR_EMPTY",
+        details: { keys: ["result", "result.list"] },
+      });
+    });
+
+    test("keys that come twice are counted", async () => {
+      service.on("GET /rows", {
+        json: [
+          { id: 1, v: 1 },
+          { id: 1, v: 2 },
+          { id: 2, v: 3 },
+        ],
+      });
+      await call("create_source", rest({ path: "rows", paginator: "single_page" }));
+      const tested = await call("test_source", { pipeline: "shop" });
+      expect(codes(tested)).toEqual(["DUPLICATE_KEY"]);
+      expect(tested.data.tables).toMatchObject([{ name: "rows", duplicate_keys: { key: ["id"], rows: 2 } }]);
+    });
+
+    test("a bound that comes before the end is told, not taken for an end", async () => {
+      service.on("GET /rows", ({ query: asked }) => ({ json: slice(rows, Number(asked.offset), 10) }));
+      await call("create_source", rest({ path: "rows", paginator: { type: "offset", limit: 10 } }));
+      const tested = await call("test_source", { pipeline: "shop", max_pages: 2 });
+      expect(tested.data).toMatchObject({ ok: true, resources: [{ rows: 20, paging: "stopped" }] });
+      expect(codes(tested)).toEqual(["END_NOT_SEEN"]);
+    });
+
+    test.each([
+      [401, "HTTP_UNAUTHORIZED"],
+      [403, "HTTP_FORBIDDEN"],
+    ])("an answer of %d is %s, with the request in the trace", async (status, code) => {
+      service.on("GET /rows", { status, json: {} });
+      await call("create_source", rest({ path: "rows" }));
+      const tested = await call("test_source", { pipeline: "shop" });
+      expect(tested.data).toMatchObject({ ok: false, error: { code }, requests: [{ status, error: code }] });
+    });
+
+    test("a service that answers 429 and asks for patience is reported within the bound of seconds", async () => {
+      service.on("GET /rows", { status: 429, headers: { "retry-after": "100" }, json: {} });
+      await call("create_source", rest({ path: "rows" }));
+      const tested = await call("test_source", { pipeline: "shop", max_seconds: 1 });
+      expect(tested.data.ok).toBe(false);
+      expect(codes(tested)).toContain("HTTP_RATE_LIMITED");
+    });
   });
 });
 
@@ -420,6 +436,7 @@ describe("what is written", () => {
       ".env",
       "sources/todo/../../.env",
       "sources/todo/../other/index.ts",
+      "sources/todo/a\0.ts",
     ]) {
       expect(
         await refusal("update_source", {
@@ -429,6 +446,53 @@ describe("what is written", () => {
         }),
       ).toMatchObject({ code: "PATH_OUTSIDE" });
     }
+  });
+
+  test("stays inside the workspace with the settings of a source, too", async () => {
+    workspace.write("in/a.csv", "id\n1\n");
+    symlinkSync("/etc", join(workspace.dir, "link"));
+    workspace.write("elsewhere.toml", "");
+    const change = (pipeline: string, expected_revision: unknown, input: Record<string, unknown>) =>
+      refusal("update_source", { pipeline, expected_revision, ...input });
+    const made = await call("create_source", { name: "files", files: { path: "in" } });
+    const { revision } = made.data;
+    for (const input of [
+      { set: { "config.path": "/etc" } },
+      { set: { "config.path": "link" } },
+      { set: { "config.path": "in/../.." } },
+      { set: { source: "sql_database", "config.path": null, "config.url": "sqlite:////etc/shop.db" } },
+      { set: { source: "rest_api", "config.path": null, "config.config_file": "../x.json" } },
+      { set: { export_schema_path: "../schemas" } },
+      { section: '[pipelines.files]\nsource = "filesystem"\nconfig = { path = "/etc" }\n' },
+    ]) {
+      expect(await change("files", revision, input), JSON.stringify(input)).toMatchObject({
+        code: "PATH_OUTSIDE",
+      });
+    }
+    const globbed = await call("create_source", { name: "globbed", files: { path: "in", glob: "*.csv" } });
+    await call("update_source", {
+      pipeline: "globbed",
+      expected_revision: globbed.data.revision,
+      section:
+        '[pipelines.globbed]\nsource = "filesystem"\n[pipelines.globbed.config]\npath = "in"\n[pipelines.globbed.config.resources.a]\nglob = "../../*/hosts"\n',
+    });
+    const tested = await call("test_source", { pipeline: "globbed" });
+    expect(tested.data).toMatchObject({ ok: false, error: { code: "CONFIG_INVALID" } });
+  });
+
+  test("leaves alone what a person let a pipeline read elsewhere", async () => {
+    writeFileSync(
+      join(workspace.dir, "loadwright.toml"),
+      '[pipelines.far]\nsource = "filesystem"\nconfig = { path = "/srv/exports" }\n',
+    );
+    const { data } = await call("validate_source", { pipeline: "far" });
+    const changed = await call("update_source", {
+      pipeline: "far",
+      expected_revision: data.revision,
+      set: { description: "Exports of the shop" },
+      dry_run: true,
+    });
+    expect(String(changed.data.diff)).toContain("Exports of the shop");
   });
 
   test("never replaces a pipeline or a source", async () => {
@@ -547,6 +611,14 @@ describe("finding and explaining", () => {
       ]),
     );
     expect(await refusal("find_source", { query: "salesforce" })).toMatchObject({ code: "NO_MATCH" });
+    const named = async (query: string) => {
+      const { data, summary } = await call("find_source", { query });
+      return [(data.sources as { name: string }[]).map((one) => one.name), summary] as const;
+    };
+    expect((await named("OpenAPI"))[0]).toContain("rest_api");
+    const [near, said] = await named("postgres salesforce");
+    expect(near).toContain("sql_database");
+    expect(said).toContain("some words");
   });
 
   test("validate_source names a setting that is spelt wrong, with the right one", async () => {

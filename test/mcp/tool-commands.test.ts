@@ -51,6 +51,22 @@ describe("each tool as a command", () => {
     expect(coded.stdout).not.toContain("\u001b[2J");
   });
 
+  it("takes a statement that begins with a comment or a sign, and one from standard input", async () => {
+    const commented = "-- the last order\nselect max(id) as id from orders";
+    for (const command of ["query_data", "query"]) {
+      const bare = await cli(workspace.dir, command, "shop", commented, "--json");
+      expect(JSON.parse(bare.stdout).data.rows, bare.stdout + bare.stderr).toEqual([[9999]]);
+      const piped = execFileSync(process.execPath, [BIN, command, "shop", "-", "--json"], {
+        cwd: workspace.dir,
+        input: commented,
+        encoding: "utf8",
+      });
+      expect(JSON.parse(piped).data.rows).toEqual([[9999]]);
+    }
+    const unknown = await cli(workspace.dir, "query_data", "shop", "select 1", "--nope=a b");
+    expect(unknown.stderr).toContain("unknown option '--nope");
+  });
+
   it("asks before it destroys, and tells what is wrong with what was typed", async () => {
     const drop = await cli(workspace.dir, "drop_pending_packages", "shop", "--json");
     expect([drop.code, JSON.parse(drop.stdout).error.code]).toEqual([5, "CONFIRM_REQUIRED"]);

@@ -1,5 +1,7 @@
 /** Error texts as people paste them, each with the code that diagnose_error is to answer. */
 
+import { readFileSync } from "node:fs";
+
 const dlt = (inner: string, step = "load"): string =>
   `Traceback (most recent call last):
   File "/app/pipeline.py", line 12, in <module>
@@ -251,6 +253,8 @@ export const ERROR_CORPUS: readonly (readonly [code: string, text: string])[] = 
     "CONNECTION_REFUSED",
     'connection to server at "localhost" (127.0.0.1), port 5432 failed: Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?',
   ],
+  ["POOLER_STARTUP_PARAMETER", "FATAL:  unsupported startup parameter: extra_float_digits"],
+  ["POOLER_STARTUP_PARAMETER", node("unsupported startup parameter: options", "code: '08P01'")],
   ["PGBOUNCER_LIMIT", "FATAL: no more connections allowed (max_client_conn)"],
   ["PGBOUNCER_LIMIT", "FATAL: query_wait_timeout"],
   // DuckDB
@@ -738,4 +742,65 @@ export const UNRELATED: readonly string[] = [
   "Lorem ipsum dolor sit amet, consectetur adipiscing elit.",
   "java.lang.OutOfMemory is what the slide says, but nothing failed",
   "The lock on the front door is broken.",
+  "npm ERR! code ERESOLVE",
+  "npm ERR! ERESOLVE unable to resolve dependency tree",
+  'Warning: Each child in a list should have a unique "key" prop. Check the render method of App.',
+  "fatal: refusing to merge unrelated histories",
+  "error: failed to push some refs to 'github.com:acme/site.git'",
+  "panic: runtime error: index out of range [3] with length 3",
+  "thread 'main' panicked at src/main.rs:14:10: called Option::unwrap() on a None value",
+  'java.lang.NullPointerException: Cannot invoke "String.length()" because "s" is null',
+  "kubelet: Back-off restarting failed container api in pod api-7c9",
+  "Error: EMFILE: too many open files, watch",
+  "docker: Error response from daemon: pull access denied for acme/api",
+  "make: *** [Makefile:12: build] Error 2",
+  "ld: symbol(s) not found for architecture arm64",
+  "UnboundLocalError: cannot access local variable 'total' where it is not associated with a value",
+  "AttributeError: 'NoneType' object has no attribute 'group'",
+  "ReferenceError: process is not defined",
+  "RecursionError: maximum recursion depth exceeded while calling a Python object",
+  "IndentationError: unexpected indent",
+  "AssertionError: expected 3 to equal 4",
+  "jest: Test suite failed to run. Your test suite must contain at least one test.",
+  "ResizeObserver loop completed with undelivered notifications.",
+  "Access to fetch at 'https://a.example' from origin 'https://b.example' has been blocked by CORS policy",
+  "ORA-00942: table or view does not exist",
+  "SQL compilation error: Object 'DB.RAW.ORDERS' does not exist or not authorized.",
+  "ERROR 1045 (28000): Access denied for user 'root'@'localhost' (using password: YES)",
+  'MongoServerError: E11000 duplicate key error collection: app.users index: email_1 dup key: { email: "x" }',
+  "redis.exceptions.ResponseError: WRONGTYPE Operation against a key holding the wrong kind of value",
+  "kafka.errors.NoBrokersAvailable: NoBrokersAvailable",
+  "google.api_core.exceptions.BadRequest: 400 Syntax error: Unexpected keyword FROM at [1:8]",
+  "The pipeline finished in 12 seconds and loaded 4,812 rows.",
+  "Please rename the column order_id to id in the orders table.",
+  "How do I add a new resource to the shop source?",
+  "We had 401 new customers and 403 returns last week; 429 tickets are open.",
+  "Room 404 is on the fourth floor, next to 503.",
+  "select count(*) from orders where status = 'failed' and code = '42P01'",
+  "The lock on the front door was replaced because the key was duplicated.",
+  "Users complain that the timeout of the login page is too short.",
+  "2024-05-01T10:00:00Z INFO server started on port 5432",
+  "Our S3 bill went up; can we archive old objects?",
+  "Deadline exceeded the budget by 3 days.",
+  "CSS: Unknown property 'colr'. Declaration dropped.",
+  "The deadlock in the negotiations was detected by the press.",
+  "invalid date for the meeting, let us take Tuesday",
+  "git merge conflict in src/pipeline.ts",
+  "ffmpeg: Invalid data found when processing input",
+  "Xcode: Command PhaseScriptExecution failed with a nonzero exit code",
 ];
+
+interface SeenError {
+  /** Any of these is right: some messages leave it open which of two things went wrong. */
+  readonly codes: readonly string[];
+  readonly from: "provoked" | "reported";
+  readonly text: string;
+}
+
+/**
+ * Errors that servers and libraries really printed: provoked in Postgres, PgBouncer, DuckDB, Node.js, an S3 server and dlt
+ * 1.31, or reported by users of them. The catalogue was written without them; stack frames are cut.
+ */
+export const SEEN_ERRORS: readonly SeenError[] = JSON.parse(
+  readFileSync(new URL("errors-in-the-wild.json", import.meta.url), "utf8"),
+) as SeenError[];

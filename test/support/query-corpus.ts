@@ -396,6 +396,16 @@ export const ANALYTIC_QUERIES: readonly string[] = [
 
 /** DuckDB has the same words for something harmless. */
 export const ONLY_POSTGRES_ESCAPES: readonly string[] = [
+  // passwords of foreign servers, source code of functions
+  "select * from information_schema.user_mapping_options",
+  'select * from "information_schema"."user_mappings"',
+  "select umoptions from information_schema._pg_user_mappings",
+  "select * from information_schema.foreign_server_options",
+  "select * from information_schema._pg_foreign_servers",
+  "select * from information_schema.foreign_table_options",
+  "select routine_definition from information_schema.routines",
+  "select action_statement from information_schema.triggers",
+  "select * from information_schema.applicable_roles",
   "select txid_current()",
   "show all",
   "show server_version",

@@ -80,8 +80,13 @@ test("a folder that is not there is an error, a pattern without match is a warni
     code: "FILE_NOT_FOUND",
     details: { path: join(folder, "no") },
   });
-  expect(await listFiles(folder, "sub/*.csv", (message) => warnings.push(message))).toEqual([]);
-  expect(warnings[0]).toContain("there is no folder sub");
+  write("sub/x.csv", "1");
+  for (const pattern of ["../*.csv", "/etc/*", "a/../../*"]) {
+    write("a.csv", "1");
+    await expect(listFiles(join(folder, "sub"), pattern)).rejects.toMatchObject({ code: "CONFIG_INVALID" });
+  }
+  expect(await listFiles(folder, "subs/*.csv", (message) => warnings.push(message))).toEqual([]);
+  expect(warnings[0]).toContain("there is no folder subs");
 });
 
 test("the format is told by the name, compression put aside", () => {

@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EngineError } from "../../src/engine/errors.ts";
-import { cleanMessage, queryReadOnly } from "../../src/engine/inspect/query.ts";
+import { queryReadOnly } from "../../src/engine/inspect/query.ts";
 import { splitExplain } from "../../src/engine/inspect/query-guard.ts";
+import { cleanMessage } from "../../src/engine/inspect/query-message.ts";
 import { onLockedConnection, runGuarded } from "../../src/engine/inspect/query-run.ts";
 import { holdDatabase } from "../support/hold-database.ts";
 import { ANALYTIC_QUERIES, duckdbEscapes, POSTGRES_ESCAPES } from "../support/query-corpus.ts";
@@ -249,6 +250,48 @@ describe("queryReadOnly", () => {
     }
   });
 
+  it("leaves the file to whoever writes, as soon as it has answered", async () => {
+    for (let i = 0; i < 3; i++) {
+      await queryReadOnly({ path, dataset: "shop" }, "select count(*) from orders");
+      const writer = await holdDatabase(path);
+      await writer.release();
+    }
+  });
+
+  it("answers each of several at once, and after a query that was stopped", async () => {
+    const ask = async (i: number) =>
+      (await queryReadOnly({ path }, "select $1::int + 0", { params: [i] })).rows[0]?.[0];
+    const numbers = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+    expect(await Promise.all(numbers.map(ask))).toEqual(numbers);
+    const endless = queryReadOnly({ path }, "select count(*) from range(100000000000)", { timeoutMs: 100 });
+    const stopped = expect(endless).rejects.toMatchObject({ code: "TIMEOUT" });
+    expect(await Promise.all(numbers.map(ask))).toEqual(numbers);
+    await stopped;
+    expect(await Promise.all(numbers.map(ask))).toEqual(numbers);
+  });
+
+  it("lets one go that waits for its turn", async () => {
+    const endless = Array.from({ length: 4 }, () =>
+      queryReadOnly({ path }, "select count(*) from range(100000000000)", { timeoutMs: 1000 }).catch(
+        (error: unknown) => error,
+      ),
+    );
+    const stop = new AbortController();
+    const fifth = queryReadOnly({ path }, "select 1", { signal: stop.signal });
+    const sixth = queryReadOnly({ path }, "select 6");
+    stop.abort();
+    await expect(fifth).rejects.toMatchObject({ code: "CANCELLED" });
+    expect((await sixth).rows).toEqual([[6]]);
+    for (const error of await Promise.all(endless)) expect(error).toMatchObject({ code: "TIMEOUT" });
+  });
+
+  it("keeps questions apart whatever characters they hold", async () => {
+    for (const text of ["a\u2028b\u2029c", '\n{"path":"x"}\n', "\r\n1\r\n", "\u0085"]) {
+      const { rows } = await queryReadOnly({ path }, `select $1::varchar, '\u2028'`, { params: [text] });
+      expect(rows).toEqual([[text, "\u2028"]]);
+    }
+  });
+
   it("keeps paths and cells out of messages", async () => {
     const target = { path, dataset: "shop" };
     await expect(queryReadOnly(target, "select note::int from orders")).rejects.toThrow(/'…'/);
@@ -261,6 +304,22 @@ describe("queryReadOnly", () => {
     await expect(queryReadOnly({ path: join(dir, "no.duckdb") }, "select 1")).rejects.toMatchObject({
       code: "PIPELINE_NEVER_RAN",
     });
+    for (const failing of [
+      "select strptime(note, '%Y') from orders",
+      "select regexp_matches(note, note || '(') from orders",
+      "select strftime(now(), note || '%') from orders",
+      "select timezone(note, now()) from orders",
+      "select (id + 4711000)::utinyint from orders",
+      "select 9223372036854775807 - id + id + id from orders",
+      "select note::json from orders",
+      "select amount::decimal(4, 3) * 1000 from orders where id > 10",
+    ]) {
+      const error = await queryReadOnly(target, failing).catch((caught: unknown) => caught);
+      expect(error, failing).toMatchObject({ code: "QUERY_FAILED" });
+      // the statement's own line may be repeated
+      const said = String(error).replace(/\nLINE 1:.*/s, "");
+      expect(said, failing).not.toMatch(/note \d|4711\d|\d{3}\.\d|922337203685477\d+/);
+    }
     expect(cleanMessage(`cannot open ${path} or /srv/data/file.db`, { path, sql: "" })).toBe(
       "cannot open <database> or <path>",
     );

@@ -147,3 +147,46 @@ describe("a name of a secret in the settings", () => {
     expect(made.mask("shop_token a-literal-value")).toBe("shop_token ***");
   });
 });
+
+describe("a secret in another form", () => {
+  const secret = "tok/en+1234 5678==&<x";
+  const basic = (text: string): string => Buffer.from(text).toString("base64");
+
+  it("is masked as well: in URLs, headers, JSON, pages and dumps", () => {
+    writeFileSync(join(dir, ".env"), `SOURCES__EVERFLOW__API_KEY="${secret}"\n`);
+    const given = secrets();
+    given.forSource("everflow").api_key;
+    const percent = encodeURIComponent(secret);
+    const forms = [
+      percent,
+      percent.toLowerCase(),
+      percent.replaceAll("%20", "+"),
+      new URLSearchParams({ key: secret }).toString(),
+      JSON.stringify({ key: secret }),
+      secret.replaceAll("&", "&amp;").replaceAll("<", "&lt;"),
+      Buffer.from(secret).toString("hex"),
+      Buffer.from(secret).toString("base64url"),
+    ];
+    for (const form of forms) {
+      expect(given.mask(`GET ${form} failed`), form).toContain("***");
+      expect(given.mask(form), form).not.toContain("1234");
+    }
+    // of the password at most the last letter is left, with the bits of what follows it
+    for (const user of ["", "u", "us", "user", "some-one"]) {
+      for (const end of ["", ":", ":x"]) {
+        const header = basic(`${user}:${secret}${end}`);
+        const left = given.mask(header).split("***");
+        expect(left, header).toHaveLength(2);
+        expect(Buffer.from(left[0]!, "base64").toString()).toMatch(/^[^/]{0,9}$/);
+        expect(left[1]!.length).toBeLessThanOrEqual(6);
+      }
+    }
+  });
+
+  it("is not looked for where it is short", () => {
+    writeFileSync(join(dir, ".env"), "SOURCES__EVERFLOW__API_KEY=ab12\n");
+    const given = secrets();
+    given.forSource("everflow").api_key;
+    expect(given.mask(`ab12 ${basic("ab12")} xab12`)).toBe(`*** ${basic("ab12")} xab12`);
+  });
+});

@@ -48,7 +48,8 @@ const TEXT_WEIGHT_SURE = 16;
 
 export function classify(raw: string): Classified {
   const text = readErrorText(raw);
-  const hits = text.links.flatMap(hitsIn);
+  const whole = text.links.map((each) => each.text).join("\n");
+  const hits = text.links.flatMap((link) => hitsIn(link, whole));
   const ranked = bestPerPattern(hits).sort(better);
   const [best, second] = ranked;
   const candidates = ranked.slice(0, 5).map((hit, i) => ({
@@ -144,7 +145,7 @@ function matcher(expression: RegExp, tier: number, literal: string): Matcher {
   return { expression, tier, weight: literal.length };
 }
 
-function hitsIn({ text, depth }: Link): Hit[] {
+function hitsIn({ text, depth }: Link, whole: string): Hit[] {
   const hits: Hit[] = [];
   for (const { pattern, matchers, unless } of COMPILED) {
     let best: Hit | undefined;
@@ -154,7 +155,7 @@ function hitsIn({ text, depth }: Link): Hit[] {
       const hit = { pattern, depth, tier, weight, at: found.index };
       if (best === undefined || better(hit, best) < 0) best = hit;
     }
-    if (best !== undefined && !unless.some((each) => each.test(text))) hits.push(best);
+    if (best !== undefined && !unless.some((each) => each.test(whole))) hits.push(best);
   }
   return hits;
 }
@@ -167,17 +168,20 @@ function wildcard(text: string): RegExp {
   return new RegExp(source, "i");
 }
 
-/** With a letter in it a SQLSTATE stands for itself; five digits may be any number, so they need an introduction. */
+/**
+ * With a letter in it a SQLSTATE stands for itself, but in a comparison of a query; five digits may be any number, so
+ * they need an introduction.
+ */
 function sqlstateExpression(state: string): RegExp {
-  if (/[A-Z]/.test(state)) return new RegExp(`(?<![\\w-])${state}(?![\\w-])`);
+  if (/[A-Z]/.test(state)) return new RegExp(`(?<![\\w-]| = ")${state}(?![\\w-])`);
   return new RegExp(
-    `(?:SQLSTATE|SQL state|pgcode|sqlstate)"?\\s*[:=(\\["]*\\s*"?${state}\\b|\\bcode"?\\s*[:=]\\s*"${state}"|\\b(?:ERROR|FATAL|PANIC)\\s*[:(\\[]?\\s*${state}\\b|[([]${state}[)\\]]`,
+    `(?:SQLSTATE|SQL state|pgcode|sqlstate)"?\\s*[:=(\\["]*\\s*"?${state}\\b|\\bcode"?\\s*[:=]\\s*"${state}"|\\b(?:ERROR|FATAL|PANIC)\\s*[:(\\[]?\\s*${state}\\b|(?<!\\bERROR \\d{4} ?)[([]${state}[)\\]]`,
   );
 }
 
 function httpExpression(status: number): RegExp {
   return new RegExp(
-    `(?:HTTP(?:/[\\d.]+)?|status|status[ _]?code|statusCode|response|responded with|answered|got)"?\\s*(?:code|status|was|of|is|with)?\\s*[:=(]?\\s*"?${status}\\b(?!\\s*(?:rows|items|ms|records|bytes))|\\b${status}\\s+(?:Client|Server)\\s+Error|\\b${status}:? (?:${REASONS[status] ?? "-"})`,
+    `(?:HTTP(?:/[\\d.]+)?|status|status[ _]?code|statusCode|response|responded with|answered|got)"?\\s*(?:code|status|was|of|is|with)?\\s*[:=(]?\\s*"?${status}\\b(?!\\s*(?:rows|items|ms|records|bytes))|\\b${status}\\s+(?:Client|Server)\\s+Error|\\b${status}:? (?:${REASONS[status] ?? "-"})|\\b${status}, message=|\\b${status} error responses?\\b|returned error: ${status}\\b`,
     "i",
   );
 }

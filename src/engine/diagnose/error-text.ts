@@ -48,7 +48,7 @@ export function withoutSecrets(text: string): string {
     .replace(/(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/@]*:)[^\s]*@/gi, `$1${SECRET}@`)
     .replace(/\b(bearer|basic|token)\s+[\w.~+/=-]{8,}/gi, `$1 ${SECRET}`)
     .replace(
-      /(["']?[\w-]*(?:password|passwd|pwd|secret|api[_-]?key|apikey|access[_-]?key(?:[_-]?id)?|private[_-]?key|auth(?:orization)?|token|credential|session[_-]?id|signature)[\w-]*["']?\s*[:=]\s*)(["']?)[^\s"',;&)}]+\2/gi,
+      /(["']?[\w-]*(?:password|passwd|pwd|secret|api[_-]?key|apikey|access[_-]?key(?:[_-]?id)?|private[_-]?key|(?<![a-z])auth(?:orization)?|token|credential|session[_-]?id|signature)[\w-]*["']?\s*[:=]\s*)(["']?)[^\s"',;&)}]+\2/gi,
       `$1${SECRET}`,
     )
     .replace(/\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b/g, SECRET)

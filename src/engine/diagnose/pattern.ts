@@ -117,7 +117,7 @@ export interface Pattern {
   readonly http?: readonly number[];
   /** Messages as they are printed; `*` is anything within a line; quotes of all kinds are alike, case does not count. */
   readonly text?: readonly string[];
-  /** Not this entry where one of these is there too. */
+  /** Not this entry where one of these is anywhere in the text. */
   readonly unless?: readonly string[];
   /** Most likely first. */
   readonly causes: readonly CauseEntry[];

@@ -3,7 +3,7 @@
  * tree in, a reason or the functions to look up out.
  *
  * What is allowed is listed, node by node: a SELECT, VALUES or WITH without DML and without locks, or EXPLAIN of
- * one. Tables are those of the datasets, of information_schema, and a few of pg_catalog that tell of tables:
+ * one. Tables are those of the datasets, and those of information_schema and pg_catalog that tell of tables:
  * the same database often holds what is nobody's business here (auth.users, vault.decrypted_secrets,
  * pg_authid). Functions are decided in two steps: a name that is refused whatever it does, here; then its
  * entries in pg_proc (`refusalOfFunctions`): all of them must be Postgres's own and immutable or stable, but
@@ -99,6 +99,29 @@ const CATALOGUE_ALLOWED: ReadonlySet<string> = new Set([
   "pg_tables",
   "pg_type",
   "pg_views",
+]);
+
+/**
+ * Of information_schema what describes tables. The rest shows passwords of foreign servers (user_mapping_options), the
+ * source code of functions, roles and grants.
+ */
+const INFORMATION_ALLOWED: ReadonlySet<string> = new Set([
+  "check_constraints",
+  "column_column_usage",
+  "columns",
+  "constraint_column_usage",
+  "constraint_table_usage",
+  "domains",
+  "element_types",
+  "key_column_usage",
+  "referential_constraints",
+  "schemata",
+  "sequences",
+  "table_constraints",
+  "tables",
+  "view_column_usage",
+  "view_table_usage",
+  "views",
 ]);
 
 /** pg_* functions administer the server, with these exceptions. */
@@ -270,7 +293,11 @@ function refusalOfTable(node: JsonObject, datasets: readonly string[]): string |
   const name = String(node.relname ?? "");
   const schema = typeof node.schemaname === "string" ? node.schemaname : undefined;
   if (node.catalogname !== undefined) return "a table is named without the database";
-  if (schema === "information_schema") return undefined;
+  if (schema === "information_schema") {
+    return INFORMATION_ALLOWED.has(name)
+      ? undefined
+      : `information_schema.${name.slice(0, 63)} is not allowed`;
+  }
   // pg_catalog comes before every search path, and all of its tables begin so
   if (schema === "pg_catalog" || (schema === undefined && name.startsWith("pg_"))) {
     return CATALOGUE_ALLOWED.has(name) ? undefined : `the system table ${quoted([name])} is not allowed`;

@@ -1,19 +1,29 @@
-/** The process of one query: a QueryRequest on stdin, a QueryAnswer on stdout, then it ends. */
+/** The process of queries: a QueryRequest a line on stdin, a QueryAnswer a line on stdout, one after the other. */
 
 import { toEnvelope } from "../errors.ts";
 import type { QueryAnswer, QueryRequest } from "./query-protocol.ts";
 import { runGuarded } from "./query-run.ts";
 
-async function answer(): Promise<QueryAnswer> {
+async function answer(line: string): Promise<QueryAnswer> {
   try {
-    const chunks: Buffer[] = [];
-    for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
-    const request = JSON.parse(Buffer.concat(chunks).toString("utf8")) as QueryRequest;
-    return { result: await runGuarded(request) };
+    return { result: await runGuarded(JSON.parse(line) as QueryRequest) };
   } catch (error) {
     return { error: toEnvelope(error) };
   }
 }
 
-const text = JSON.stringify(await answer());
-process.stdout.write(text, () => process.exit(0));
+/** Lines end at \n only: `readline` would end one at U+2028 too, which JSON leaves as it is inside a text. */
+async function* lines(): AsyncGenerator<string> {
+  let rest = "";
+  for await (const chunk of process.stdin.setEncoding("utf8") as AsyncIterable<string>) {
+    const parts = (rest + chunk).split("\n");
+    rest = parts.pop() ?? "";
+    yield* parts;
+  }
+}
+
+for await (const line of lines()) {
+  const text = JSON.stringify(await answer(line));
+  await new Promise<void>((resolve) => process.stdout.write(`${text}\n`, () => resolve()));
+}
+process.exit(0);

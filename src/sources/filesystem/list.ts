@@ -45,11 +45,15 @@ export async function listFiles(
     const { size, mtimeMs } = found;
     return [{ path: folder, relative_path: basename(folder), size, mtime_ms: mtimeMs }];
   }
+  const leadsOut = [glob].flat().find((each) => OUTSIDE.test(each));
+  if (leadsOut !== undefined) throw outside(leadsOut);
   const names = await match(typeof glob === "string" ? glob : [...glob], {
     cwd: folder,
     onlyFiles: true,
     expandDirectories: false,
   });
+  // braces can make such a name from a pattern that does not look like it
+  if (names.some((name) => OUTSIDE.test(name))) throw outside([glob].flat().join(", "));
   names.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
   const files: ListedFile[] = [];
   for (const relative_path of names) {
@@ -62,6 +66,20 @@ export async function listFiles(
     warn(`No file in ${folder} matches ${patterns}${await nearMiss(folder, patterns)}.`);
   }
   return files;
+}
+
+/** A path from the root, or one with `..` in it. */
+const OUTSIDE = /^([\\/]|[a-z]:)|(^|[\\/])\.\.([\\/]|$)/i;
+
+function outside(pattern: string): EngineError {
+  return new EngineError(
+    "CONFIG_INVALID",
+    `The pattern ${pattern} leads out of the folder that path names.`,
+    {
+      hint: "Set `path` to the folder that holds all files, and begin the pattern there.",
+      details: { setting: "glob" },
+    },
+  );
 }
 
 /** Size and time of a file now; undefined when it is gone. */

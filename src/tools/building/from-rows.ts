@@ -6,6 +6,7 @@ import { listFiles } from "../../sources/filesystem/list.ts";
 import type { Workspace } from "../workspace.ts";
 import { type Draft, type Evidence, snakeName } from "./draft.ts";
 import { type FieldFacts, suggestCursors, suggestKey } from "./fields.ts";
+import { databaseFileOf } from "./local-paths.ts";
 import { probe } from "./probe.ts";
 import type { ReadTable, ReflectedTable } from "./probe-protocol.ts";
 
@@ -202,7 +203,7 @@ export async function draftFromDatabase(
     ...(input.url === undefined ? {} : { url: input.url }),
     ...(input.schema === undefined ? {} : { schema: input.schema }),
   };
-  for (const path of databaseFile(input.url)) workspace.inside(path);
+  for (const path of databaseFileOf(input.url ?? "")) workspace.inside(path);
   const { tables } = await probe<"reflect">(
     { kind: "reflect", workspaceDir: workspace.dir, pipeline, source: "sql_database", config: base },
     { timeoutMs: TIMEOUT_MS, signal },
@@ -247,11 +248,6 @@ export async function draftFromDatabase(
 }
 
 /** Files outside the workspace are nobody's business here. */
-function databaseFile(url: string | undefined): string[] {
-  const path = /^(?:sqlite|duckdb)(?:\+\w+)?:\/\/\/(.+?)(?:\?.*)?$/is.exec(url ?? "")?.[1];
-  return path === undefined ? [] : [path];
-}
-
 function tableSettings(table: ReflectedTable, evidence: Evidence[]): Record<string, unknown> {
   const { name, primary_key } = table;
   evidence.push({

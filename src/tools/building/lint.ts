@@ -45,6 +45,11 @@ export async function lintSource(
     `pipelines.${pipeline}${setting === "" ? "" : `.config.${setting}`}`;
   const findings: Finding[] = [];
   const builtIn = await builtInSource(source);
+  // beside the other process, which takes about as long
+  const files = builtIn === undefined ? sourceFilesOf(workspace, source) : [];
+  const typesLater = typeCheck(workspace.dir, files, signal);
+  // a failure is told below, when it is waited for
+  typesLater.catch(() => {});
   let described: Description | undefined;
   try {
     described = await probe<"describe">(
@@ -93,8 +98,7 @@ export async function lintSource(
       fix: `request_secret makes a place for it; or set ${environment_variable}.`,
     });
   }
-  const files = builtIn === undefined ? sourceFilesOf(workspace, source) : [];
-  const types = await typeCheck(workspace.dir, files, signal);
+  const types = await typesLater;
   for (const { file, line, message } of types.errors) {
     findings.push({
       severity: "error",

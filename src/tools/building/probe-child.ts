@@ -20,6 +20,8 @@ const PRINTED_MAX = 50;
 
 process.once("message", (text) => void main(JSON.parse(String(text)) as ProbeRequest));
 process.on("disconnect", () => process.exit(1));
+// what almost every source imports: loaded while this process waits for its request
+void import("../../engine/index.ts");
 
 async function main(request: ProbeRequest): Promise<void> {
   const secrets = new Secrets({ workspaceDir: request.workspaceDir, pipelineName: request.pipeline });

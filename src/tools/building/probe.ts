@@ -1,6 +1,7 @@
 /** Starts the process of a probe and waits for its answer, within a time. */
 
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
+import type { Socket } from "node:net";
 import { fileURLToPath } from "node:url";
 import { EngineError, ERRORS, type ErrorCode, type ErrorEnvelope } from "../../engine/errors.ts";
 import { NODE_FLAGS } from "../runs.ts";
@@ -22,6 +23,8 @@ const CHILD_FILE = fileURLToPath(
   new URL(`./probe-child${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url),
 );
 const OUTPUT_CHARS_MAX = 2000;
+/** How long a process waits for the next source to describe. */
+const WAIT_MS = 60_000;
 
 /** Describing opens no files and starts no programs, so its process may do neither. */
 const READ_ONLY_FLAGS = ["--permission", "--allow-fs-read=*", "--allow-addons", "--allow-worker"];
@@ -32,11 +35,8 @@ export async function probe<Kind extends ProbeRequest["kind"]>(
   { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal: AbortSignal },
 ): Promise<ValueOf<Kind>> {
   signal.throwIfAborted();
-  const flags = request.kind === "describe" ? READ_ONLY_FLAGS : [];
-  const child = spawn(process.execPath, [...NODE_FLAGS, ...flags, CHILD_FILE], {
-    cwd: request.workspaceDir,
-    stdio: ["ignore", "ignore", "pipe", "ipc"],
-  });
+  const { workspaceDir } = request;
+  const child = request.kind === "describe" ? takeDescriber(workspaceDir) : startChild(workspaceDir, []);
   let answer: ProbeAnswer | undefined;
   let output = "";
   let timedOut = false;
@@ -74,7 +74,55 @@ export async function probe<Kind extends ProbeRequest["kind"]>(
     clearTimeout(timer);
     signal.removeEventListener("abort", abort);
     if (child.exitCode === null) child.kill("SIGKILL");
+    if (request.kind === "describe") keepDescriber(workspaceDir);
   }
+}
+
+function startChild(cwd: string, flags: readonly string[]): ChildProcess {
+  return spawn(process.execPath, [...NODE_FLAGS, ...flags, CHILD_FILE], {
+    cwd,
+    stdio: ["ignore", "ignore", "pipe", "ipc"],
+  });
+}
+
+/**
+ * Who builds a source has it described again and again, and most of that is the start of the process. So the next one is
+ * started when one is done, loads the engine and waits a while. Each describes once: nothing of a source stays.
+ */
+let waiting:
+  | { readonly child: ChildProcess; readonly cwd: string; readonly timer: NodeJS.Timeout }
+  | undefined;
+
+let keepsDescribers = false;
+
+/** For a process that lives on between calls. */
+export function keepDescribersReady(): void {
+  keepsDescribers = true;
+}
+
+function keepDescriber(cwd: string): void {
+  if (!keepsDescribers || waiting !== undefined) return;
+  const child = startChild(cwd, READ_ONLY_FLAGS);
+  const forget = (): void => {
+    if (waiting?.child === child) waiting = undefined;
+  };
+  child.once("exit", forget).once("error", forget);
+  const retire = (): void => {
+    forget();
+    child.kill("SIGKILL");
+  };
+  waiting = { child, cwd, timer: setTimeout(retire, WAIT_MS).unref() };
+  // it ends with this process, and does not keep it from ending
+  for (const each of [child, child.channel, child.stderr as Socket | null]) each?.unref();
+}
+
+function takeDescriber(cwd: string): ChildProcess {
+  if (waiting?.cwd !== cwd) return startChild(cwd, READ_ONLY_FLAGS);
+  const { child, timer } = waiting;
+  waiting = undefined;
+  clearTimeout(timer);
+  for (const each of [child, child.channel, child.stderr as Socket | null]) each?.ref();
+  return child;
 }
 
 /** An error that crossed a process boundary, as it was. */

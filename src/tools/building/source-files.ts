@@ -13,9 +13,10 @@ import { dirname, join } from "node:path";
 import { createTwoFilesPatch } from "diff";
 import { EngineError } from "../../engine/errors.ts";
 import { writeFileAtomic } from "../../engine/package/write-file.ts";
-import { CONFIG_FILE, parseConfig } from "../config.ts";
+import { CONFIG_FILE, parseConfig, type WorkspaceConfig } from "../config.ts";
 import { canonical } from "../confirm.ts";
 import { WORKING_DIR, type Workspace } from "../workspace.ts";
+import { localPathsOf } from "./local-paths.ts";
 import { sectionOf, withSection } from "./toml-section.ts";
 
 const FILE_BYTES_MAX = 512 * 1024;
@@ -202,11 +203,22 @@ export class SourceFiles {
         },
       );
     }
+    this.#checkPaths(pipeline, next);
     if (registered !== next.pipelines.has(pipeline)) {
       throw new EngineError("INVALID_PATCH", `The section does not define the pipeline ${pipeline}.`, {
         hint: `Begin it with [pipelines.${pipeline}].`,
       });
     }
+  }
+
+  /** A person may let a pipeline read what lies elsewhere, a tool may not. Errors: PATH_OUTSIDE. */
+  #checkPaths(pipeline: string, next: WorkspaceConfig): void {
+    const pathsIn = (config: WorkspaceConfig): string[] => {
+      const section = config.pipelines.get(pipeline);
+      return section === undefined ? [] : localPathsOf(section);
+    };
+    const known = pathsIn(this.#workspace.config);
+    for (const path of pathsIn(next)) if (!known.includes(path)) this.#workspace.inside(path);
   }
 
   /** Errors: PATH_OUTSIDE, for what is not a file below `sources/`. */

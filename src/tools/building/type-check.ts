@@ -5,12 +5,15 @@ import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { PassedChecks } from "./type-check-memory.ts";
 
 const TIME_MAX_MS = 60_000;
 const ERRORS_TOLD = 20;
 const HERE = fileURLToPath(import.meta.url);
+/** The one state of this module: it only spares work. */
+const PASSED = new PassedChecks();
 
 export interface TypeCheck {
   readonly status: "passed" | "failed" | "not_checked";
@@ -34,6 +37,9 @@ export async function typeCheck(
       errors: [],
     };
   }
+  const program = JSON.stringify([compiler, workspaceDir, sources]);
+  if (PASSED.holds(program)) return { status: "passed", errors: [] };
+  const began = Date.now();
   const dir = await mkdtemp(join(tmpdir(), "loadwright-types-"));
   try {
     const types = nodeTypes(workspaceDir);
@@ -56,7 +62,12 @@ export async function typeCheck(
     };
     const project = join(dir, "tsconfig.json");
     await writeFile(project, JSON.stringify(config));
-    const output = await run(compiler, ["-p", project, "--pretty", "false"], workspaceDir, signal);
+    const output = await run(
+      compiler,
+      ["-p", project, "--pretty", "false", "--listFiles"],
+      workspaceDir,
+      signal,
+    );
     if (output === undefined)
       return { status: "not_checked", why: "the compiler did not come to an end", errors: [] };
     const errors = [...output.matchAll(/^(.+?)\((\d+),\d+\): error (TS\d+: .*)$/gm)]
@@ -67,6 +78,10 @@ export async function typeCheck(
       }))
       // errors elsewhere are not this source's
       .filter(({ file }) => sources.includes(file));
+    if (!/: error TS\d+: /.test(output)) {
+      const read = output.split(/\r?\n/).filter((line) => isAbsolute(line));
+      PASSED.remember(program, [...read, join(workspaceDir, "package.json")], began);
+    }
     return { status: errors.length === 0 ? "passed" : "failed", errors: errors.slice(0, ERRORS_TOLD) };
   } finally {
     await rm(dir, { recursive: true, force: true });

@@ -114,6 +114,7 @@ export const DLT: readonly Pattern[] = [
     retry: "no",
     names: ["ConfigFieldMissingException", "CONFIG_MISSING"],
     text: ["field(s) in configuration", "Missing * fields in configuration"],
+    unless: ["MissingDependencyException"],
     causes: [
       "The secret is not set in this environment.",
       "It is set under another section.",
@@ -166,7 +167,7 @@ export const DLT: readonly Pattern[] = [
     category: "state",
     title: "The schema does not know a table.",
     retry: "no",
-    names: ["TableNotFound", "SchemaCorruptedException"],
+    names: ["TableNotFound"],
     text: ["SchemaCorruptedException", "TableNotFound"],
     causes: ["The schema's file was edited.", "The table was renamed."],
     checks: ["state"],
@@ -260,7 +261,10 @@ export const DLT: readonly Pattern[] = [
     category: "cursor",
     title: "Times with and without a zone are compared.",
     retry: "no",
-    text: ['can"t compare offset-naive and offset-aware datetimes', "not supported between instances of"],
+    text: [
+      'can"t compare offset-naive and offset-aware datetimes',
+      'not supported between instances of "datetime',
+    ],
     causes: ["The source began or ceased to send a time zone."],
     checks: ["state"],
     fixes: ["Convert to UTC in a map() step, and reset the cursor to a value of that form."],

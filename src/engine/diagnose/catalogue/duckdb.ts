@@ -8,7 +8,11 @@ export const DUCKDB: readonly Pattern[] = [
     category: "lock",
     title: "Another process has the database file open.",
     retry: "yes",
-    text: ["Could not set lock on file", "Conflicting lock is held in"],
+    text: [
+      "Could not set lock on file",
+      "Conflicting lock is held in",
+      "Cannot open file * being used by another process",
+    ],
     causes: [
       ["pipeline_running", "A run of this pipeline loads now."],
       ["database_locked", "Another process has the file open now."],
@@ -32,6 +36,7 @@ export const DUCKDB: readonly Pattern[] = [
       "Table with name * does not exist",
       "Table with name * already exists",
       "Catalog Error: Schema with name * does not exist",
+      'Table "*" could not be found',
     ],
     causes: [
       ["table_missing", "The table is not in this dataset."],
@@ -51,6 +56,8 @@ export const DUCKDB: readonly Pattern[] = [
       'Referenced column "*" not found',
       'Table "*" does not have a column with name',
       'Table "*" does not have a column named',
+      "Referenced update column * not found",
+      'Referenced table "*" not found',
     ],
     causes: [
       ["type_mismatch", "The table was altered by hand."],
@@ -66,7 +73,7 @@ export const DUCKDB: readonly Pattern[] = [
     category: "schema",
     title: "An INSERT has another number of values than the table has columns.",
     retry: "no",
-    text: ["has * columns but * values were supplied"],
+    text: ["has * columns but * values were supplied", "expected * columns but * values were supplied"],
     causes: [["type_mismatch", "The table was altered by hand."], "An INSERT without a list of columns."],
     checks: ["types"],
     fixes: ["Use INSERT BY NAME, or name the columns."],
@@ -96,6 +103,7 @@ export const DUCKDB: readonly Pattern[] = [
       'Duplicate key "*" violates',
       "violates primary key constraint",
       "violates unique constraint",
+      "UNIQUE constraint violation",
     ],
     unless: ["duplicate key value violates", "UniqueViolation", "23505"],
     causes: [
@@ -146,6 +154,8 @@ export const DUCKDB: readonly Pattern[] = [
       "invalid timestamp field format",
       "invalid date field format",
       "Conversion Error: *could not be converted",
+      "Could not parse string * according to format specifier",
+      "Conversion Error:",
     ],
     causes: [
       ["type_mismatch", "The live column has another type than the schema."],
@@ -162,7 +172,13 @@ export const DUCKDB: readonly Pattern[] = [
     category: "type",
     title: "A number is too large for its column.",
     retry: "no",
-    text: ['can"t be cast because the value is out of range', "is out of range for the destination type"],
+    text: [
+      'can"t be cast because the value is out of range',
+      "is out of range for the destination type",
+      "Conversion Error: * value is out of range",
+      "Out of Range Error: Overflow",
+      "Could not cast value * to DECIMAL",
+    ],
     causes: [
       ["type_mismatch", "The live column is narrower than the schema says."],
       "INT32 for ids beyond 2^31.",
@@ -181,6 +197,7 @@ export const DUCKDB: readonly Pattern[] = [
       "Catalog write-write conflict",
       "write-write conflict on key",
       "Conflict on tuple deletion",
+      "Transaction conflict:",
     ],
     causes: [["pipeline_running", "Another run writes now."], "Two connections write at once."],
     checks: ["runs", "lock"],
@@ -266,6 +283,7 @@ export const DUCKDB: readonly Pattern[] = [
     title: "A file cannot be opened.",
     retry: "no",
     text: ['Cannot open file "*"', "in read-only mode: database does not exist"],
+    unless: ["being used by another process"],
     causes: [
       ["file_missing", "The file is not there."],
       "The working folder is another one.",
@@ -332,7 +350,11 @@ export const DUCKDB: readonly Pattern[] = [
     category: "schema",
     title: "An index or view depends on the table or column.",
     retry: "no",
-    text: ["Cannot alter entry * because there are entries that depend on it", "Dependency Error: Cannot"],
+    text: [
+      "Cannot alter entry * because there are entries that depend on it",
+      "Dependency Error: Cannot",
+      "Cannot * this column: * depends on it",
+    ],
     causes: ["Somebody made an index or a view on a loaded table."],
     checks: ["keys"],
     fixes: ["Drop the index, load, make it again."],

@@ -2,6 +2,8 @@
 
 import { ERRORS, type ErrorCode } from "../../errors.ts";
 import type { CauseEntry, CheckName, Pattern, StepName } from "../pattern.ts";
+import { HTTP } from "./http.ts";
+import { PARSING } from "./parsing.ts";
 
 /** What an entry of errors.ts does not say. */
 interface More {
@@ -10,6 +12,8 @@ interface More {
   readonly steps?: readonly StepName[];
   /** Says only that something failed. */
   readonly wrapper?: boolean;
+  /** An entry of another area that means the same: its title, causes, checks and steps hold here. */
+  readonly like?: string;
 }
 
 const MORE: Partial<Record<ErrorCode, More>> = {
@@ -75,6 +79,40 @@ const MORE: Partial<Record<ErrorCode, More>> = {
   },
   PIPELINE_NEVER_RAN: { steps: ["run_pipeline"] },
   TIMEOUT: { checks: ["activity"] },
+  HTTP_UNAUTHORIZED: { like: "HTTP_401" },
+  HTTP_FORBIDDEN: { like: "HTTP_403" },
+  HTTP_NOT_FOUND: { like: "HTTP_404" },
+  HTTP_BAD_REQUEST: { like: "HTTP_400" },
+  HTTP_RATE_LIMITED: { like: "HTTP_429" },
+  HTTP_SERVER_ERROR: { like: "HTTP_5XX" },
+  HTTP_TIMEOUT: { like: "RESPONSE_TIMEOUT" },
+  HTTP_TLS: { like: "TLS_CERTIFICATE", steps: ["validate_source", "test_source"] },
+  HTTP_BODY_INVALID: { like: "JSON_IS_HTML" },
+  HTTP_CONNECTION: {
+    causes: ["Host or port is wrong.", "The service, a proxy or the network is down."],
+    checks: ["runs", "config"],
+    steps: ["test_source", "run_pipeline"],
+  },
+  HTTP_REDIRECT: { causes: ["The service moved."], steps: ["validate_source", "test_source"] },
+  HTTP_TOO_LARGE: { causes: ["A page holds too many rows."], steps: ["test_source"] },
+  SELECTOR_EMPTY: {
+    causes: [
+      "The rows stand under another key.",
+      "The answer is an error or a notice that has the form of a page.",
+    ],
+    steps: ["test_source", "validate_source"],
+  },
+  PAGINATION_LOOP: {
+    causes: [
+      "The service ignores the parameter that asks for the next page.",
+      "The cursor of the next page is read from the wrong place.",
+    ],
+    steps: ["test_source", "validate_source"],
+  },
+  PAGINATION_LIMIT: { causes: ["There are more pages than maximum_pages."], steps: ["test_source"] },
+  SOURCE_UNREACHABLE: { checks: ["runs"], steps: ["test_source", "run_pipeline"] },
+  SOURCE_LOGIN_REFUSED: { checks: ["config"], steps: ["request_secret", "test_source"] },
+  SOURCE_TIMEOUT: { checks: ["runs"], steps: ["test_source"] },
 };
 
 /** Codes that an entry of another area already carries in its names. */
@@ -97,18 +135,19 @@ export const ENGINE: readonly Pattern[] = (Object.keys(ERRORS) as ErrorCode[])
   .filter((code) => !ELSEWHERE.has(code))
   .map((code) => {
     const more = MORE[code] ?? {};
+    const same = [...HTTP, ...PARSING].find((each) => each.code === more.like);
     const words = code.toLowerCase().replaceAll("_", " ");
     return {
       code,
-      category: more.wrapper ? "wrapper" : "state",
-      title: `The engine reported ${words}.`,
+      category: more.wrapper ? "wrapper" : (same?.category ?? "state"),
+      title: same?.title ?? `The engine reported ${words}.`,
       retry: ERRORS[code].retry,
       // an envelope names the field: "code": "LOCKED"
       names: PLAIN_WORDS.has(code) ? [] : [code],
       text: PLAIN_WORDS.has(code) ? [`"code":"${code}"`, `"code": "${code}"`, `error_code=${code}`] : [],
-      causes: more.causes ?? [],
-      checks: more.checks ?? [],
+      causes: more.causes ?? same?.causes ?? [],
+      checks: more.checks ?? same?.checks ?? [],
       fixes: [ERRORS[code].hint],
-      steps: more.steps ?? [],
+      steps: more.steps ?? same?.steps ?? [],
     } satisfies Pattern;
   });
