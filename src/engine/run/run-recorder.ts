@@ -173,15 +173,16 @@ export class RunRecorder {
   }
 
   private async save(): Promise<RunReport> {
+    let report = this.output.mask(this.current());
     try {
-      await this.folder.writeTrace(this.output.mask(this.current()));
+      await this.folder.writeTrace(report);
     } catch (error) {
       // what the run is told for matters more than its trace: a full disk stops it elsewhere
       const { code, message } = toEnvelope(error);
       const warning = `The run's trace could not be written. ${code}: ${message}`;
       if (!this.warnings.includes(warning)) this.warnings.push(warning);
+      report = this.output.mask(this.current());
     }
-    const report = this.output.mask(this.current());
     this.output.onReport(report);
     return report;
   }
