@@ -10,7 +10,7 @@ import type { RunContext } from "../context.ts";
 import type { CommitReport } from "../destinations/destination.ts";
 import { EngineError } from "../errors.ts";
 import { type DdlStatement, runsAfterRows } from "../sql/ddl.ts";
-import type { Statement, Step } from "../sql/statement.ts";
+import type { Count, Statement, Step } from "../sql/statement.ts";
 import type { LoadPlan } from "./plan.ts";
 
 export type LoadStep = Extract<Step, { kind: "load" }>;
@@ -18,8 +18,8 @@ export type LoadStep = Extract<Step, { kind: "load" }>;
 /** What the plan asks of a transaction that has begun. Each throws in the destination's words. */
 export interface PlanTransaction {
   ddl(sql: string): Promise<unknown>;
-  /** Returns how many rows the statement touched. */
-  sql(sql: string): Promise<number>;
+  /** Returns how many rows the statement touched; `counts`: what they are reported as. */
+  sql(sql: string, counts: Count | undefined): Promise<number>;
   /** Loads the files of a step; returns how many rows they had. */
   load(step: LoadStep): Promise<number>;
   metadata(statement: Statement): Promise<unknown>;
@@ -90,7 +90,8 @@ export class PlanExecution {
   private async step(step: Step, transaction: PlanTransaction): Promise<void> {
     this.throwIfCancelled();
     this.table = step.table;
-    const rows = step.kind === "sql" ? await transaction.sql(step.sql) : await transaction.load(step);
+    const rows =
+      step.kind === "sql" ? await transaction.sql(step.sql, step.counts) : await transaction.load(step);
     if (step.counts === undefined) return;
     const counts = this.counts[step.table] ?? { inserted: 0 };
     counts[step.counts] = (counts[step.counts] ?? 0) + rows;

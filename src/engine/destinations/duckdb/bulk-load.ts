@@ -46,14 +46,29 @@ export async function bulkLoad(
     const there = await columnsOf(connection, files);
     // a column that no row has a value for may be in no file
     present = columns.filter(({ name }) => there.has(name));
-    await connection.run(`set preserve_insertion_order = ${!anyOrder}`);
-    const result = await connection.run(insertSql(target, present, files));
+    const sql = insertSql(target, present, files);
+    const result = await withOrder(connection, !anyOrder, () => connection.run(sql));
     return { rows: result.rowsChanged };
   } catch (error) {
     throw await explain(error, target, present, files, signal);
   } finally {
     clearInterval(timer);
     signal?.removeEventListener("abort", interrupt);
+  }
+}
+
+/** DuckDB keeps rows in their order unless it is told that it need not; the setting is the whole database's. */
+export async function withOrder<T>(
+  connection: DuckDBConnection,
+  kept: boolean,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (kept) return work();
+  await connection.run("set preserve_insertion_order = false");
+  try {
+    return await work();
+  } finally {
+    await connection.run("set preserve_insertion_order = true").catch(() => {});
   }
 }
 

@@ -6,24 +6,24 @@
  * Whatever fails before the commit leaves nothing behind.
  *
  * Jobs may be handed over while later ones are still being made: then the transaction begins with what the
- * schema says so far, and rows of appended tables are loaded at once. If the finished package turns out to
- * need anything else than was done by then, the transaction is rolled back and everything is done again.
+ * schema says so far, and rows are loaded at once, of merged tables into their staging tables. If the finished
+ * package needs anything else than was done by then, the transaction is rolled back and everything is done again.
  */
 
 import { mkdir, stat } from "node:fs/promises";
-import { basename } from "node:path";
 import type { DuckDBConnection, DuckDBValue } from "@duckdb/node-api";
 import type { RunContext } from "../../context.ts";
 import { EngineError } from "../../errors.ts";
+import { DoneAhead } from "../../load/done-ahead.ts";
 import { type LoadPlan, planLoad } from "../../load/plan.ts";
 import { ALREADY_COMMITTED, beforeRows, type LoadStep, PlanExecution } from "../../load/plan-execution.ts";
 import { dumpBlocks } from "../../package/block-format.ts";
 import { BOUNDARY_TABLE } from "../../schema/boundary-table.ts";
 import type { Schema } from "../../schema/types.ts";
 import { type Dataset, duckdbDialect, qualified, quoteAll } from "../../sql/dialect.ts";
-import type { LoadColumn } from "../../sql/statement.ts";
+import type { Count } from "../../sql/statement.ts";
 import type { CommitReport, PackageLoad, PackageStart, PackageToCommit, TableJobs } from "../destination.ts";
-import { bulkLoad } from "./bulk-load.ts";
+import { bulkLoad, withOrder } from "./bulk-load.ts";
 import { isCommitted, type Live, readLive, readRows } from "./catalogue.ts";
 import { duckdbError } from "./errors.ts";
 import { appendShare, type MemoryShare, setMemory, transactionShare } from "./memory.ts";
@@ -38,14 +38,6 @@ const ANY_ORDER_ROWS_MIN = 245_760;
 export interface Turn {
   readonly begun: Promise<void>;
   end(): void;
-}
-
-/** What was loaded before the package was complete; files by their names, because they move. */
-interface LoadedAhead {
-  readonly files: Set<string>;
-  columns: readonly LoadColumn[];
-  rows: number;
-  bytes: number;
 }
 
 export class DuckdbPackageLoad implements PackageLoad {
@@ -69,8 +61,9 @@ export class DuckdbPackageLoad implements PackageLoad {
   private live: Live | undefined;
 
   private readonly jobsAhead = new Map<string, TableJobs>();
-  private readonly loadedAhead = new Map<string, LoadedAhead>();
-  private readonly ddlDone = new Set<string>();
+  private readonly done = new DoneAhead();
+  /** Of the jobs that were loaded ahead, by table. */
+  private readonly bytesAhead = new Map<string, number>();
   private aheadFailed = false;
   /** Jobs handed over and not begun; what is left of them at the end is loaded with all threads. */
   private readonly queue: { readonly schema: Schema; readonly job: TableJobs }[] = [];
@@ -183,8 +176,8 @@ export class DuckdbPackageLoad implements PackageLoad {
   private async rollback(): Promise<void> {
     if (this.inTransaction) await this.connection.run("rollback").catch(() => {});
     this.inTransaction = false;
-    this.loadedAhead.clear();
-    this.ddlDone.clear();
+    this.done.clear();
+    this.bytesAhead.clear();
     this.filled = 0;
   }
 
@@ -193,42 +186,20 @@ export class DuckdbPackageLoad implements PackageLoad {
     this.jobsAhead.set(job.table, job);
     const plan = this.plan({ ...this.start, schema, schemaJson: "", jobs: [...this.jobsAhead.values()] });
     await this.execution.runDdl(beforeRows(plan), { ddl: (sql) => this.ddl(sql) });
-    const step = plan.roots.find(({ steps }) => steps.some((each) => each.table === job.table))?.steps;
-    // other dispositions look at all rows at once
-    if (step === undefined || step.some((each) => each.kind !== "load")) return;
-    const load = step.find((each) => each.table === job.table);
-    if (load?.kind !== "load") return;
-    const ahead = this.loadedAhead.get(job.table) ?? { files: new Set(), columns: [], rows: 0, bytes: 0 };
+    const steps = this.done.stepsFor(plan, job);
+    if (steps === undefined) return;
+    for (const sql of steps.staging) await this.ddl(sql);
+    const { into, columns, files } = steps.load;
     // the other threads are left to those who make the next jobs
-    const share = appendShare(load.columns.length, { ...this.share, threads: 1 }, this.filled);
+    const share = appendShare(columns.length, { ...this.share, threads: 1 }, this.filled);
     await setMemory(this.connection, share);
-    const { rows } = await bulkLoad(this.connection, load.into, load.columns, job.files, this.context);
-    this.filled += load.columns.length;
-    for (const file of job.files) ahead.files.add(basename(file));
-    ahead.columns = load.columns;
-    ahead.rows += rows;
-    this.loadedAhead.set(job.table, ahead);
-    ahead.bytes += await totalBytes(job.files);
-    this.report(job.table, ahead.rows, ahead.bytes);
-  }
-
-  /** Is what was done ahead a part of what the plan does? */
-  private isPartOf(plan: LoadPlan): boolean {
-    const planned = new Set(plan.ddl.statements.map(({ sql }) => sql));
-    for (const sql of this.ddlDone) if (!planned.has(sql)) return false;
-    for (const { sql, table } of plan.ddl.statements) {
-      if (!this.ddlDone.has(sql) && this.loadedAhead.has(table)) return false;
-    }
-    for (const [table, { files, columns }] of this.loadedAhead) {
-      const root = plan.roots.find(({ steps }) => steps.some((each) => each.table === table));
-      const step = root?.steps.find((each) => each.table === table);
-      if (root?.steps.some((each) => each.kind !== "load") || step?.kind !== "load") return false;
-      const names = new Set(step.files.map((file) => basename(file)));
-      if ([...files].some((file) => !names.has(file))) return false;
-      const types = new Map(step.columns.map(({ name, sqlType }) => [name, sqlType]));
-      if (columns.some(({ name, sqlType }) => types.get(name) !== sqlType)) return false;
-    }
-    return true;
+    const before = this.done.restOf(steps.load).rows;
+    const { rows } = await bulkLoad(this.connection, into, columns, files, this.context);
+    this.filled += columns.length;
+    this.done.loaded(steps.load, rows);
+    const bytes = (this.bytesAhead.get(job.table) ?? 0) + (await totalBytes(files));
+    this.bytesAhead.set(job.table, bytes);
+    this.report(job.table, before + rows, bytes);
   }
 
   private async commitAll(work: PackageToCommit): Promise<CommitReport> {
@@ -236,7 +207,7 @@ export class DuckdbPackageLoad implements PackageLoad {
     let plan: LoadPlan | undefined;
     if (this.inTransaction && !this.aheadFailed) {
       plan = this.plan(work);
-      if (!this.isPartOf(plan)) plan = undefined;
+      if (!this.done.isPartOf(plan)) plan = undefined;
       context.log("debug", "load.ahead", { load_id: work.loadId, used: plan !== undefined });
     }
     if (plan === undefined) {
@@ -254,10 +225,7 @@ export class DuckdbPackageLoad implements PackageLoad {
     );
     return this.execution.run(plan, {
       ddl: (sql) => this.ddl(sql),
-      sql: async (sql) => {
-        await setMemory(this.connection, this.share);
-        return (await this.connection.run(sql)).rowsChanged;
-      },
+      sql: (sql, counts) => this.sql(sql, counts),
       load: (step) => this.load(step, work),
       metadata: (statement) => readRows(this.connection, statement),
       commit: async () => {
@@ -280,9 +248,18 @@ export class DuckdbPackageLoad implements PackageLoad {
 
   /** Statements that were run ahead are not run again. */
   private async ddl(sql: string): Promise<void> {
-    if (this.ddlDone.has(sql)) return;
+    if (this.done.hasRun(sql)) return;
     await this.connection.run(sql);
-    this.ddlDone.add(sql);
+    this.done.ran(sql);
+  }
+
+  /** Rows that are in their final place need no order, and side by side they get there sooner. */
+  private async sql(sql: string, counts: Count | undefined): Promise<number> {
+    if (this.done.hasRun(sql)) return 0;
+    await setMemory(this.connection, this.share);
+    return withOrder(this.connection, counts !== "inserted", async () => {
+      return (await this.connection.run(sql)).rowsChanged;
+    });
   }
 
   private async load(step: LoadStep, work: PackageToCommit): Promise<number> {
@@ -291,11 +268,8 @@ export class DuckdbPackageLoad implements PackageLoad {
       for (const file of step.files) rows += await this.insertBlocks(step, file);
       return rows;
     }
-    const ahead = this.loadedAhead.get(step.table);
-    const files =
-      ahead === undefined ? step.files : step.files.filter((file) => !ahead.files.has(basename(file)));
-    const bytes = await totalBytes(step.files);
-    const before = ahead?.rows ?? 0;
+    const { files, rows: before } = this.done.restOf(step);
+    const bytes = (this.bytesAhead.get(step.table) ?? 0) + (await totalBytes(files));
     const toCome = (work.jobs.find(({ table }) => table === step.table)?.rows ?? 0) - before;
     let rows = before;
     if (files.length > 0) {
