@@ -17,8 +17,6 @@ export interface Capabilities {
   readonly identifierLengthMax: number;
   /** The form of normalized jobs that it loads. */
   readonly jobFormat: JobFormat;
-  /** A job of this size is worth loading while the next one is made; smaller than the run's own limit. */
-  readonly jobBytesMax?: number;
 }
 
 export interface Destination {

@@ -38,8 +38,6 @@ export interface NormalizeWork {
   /** Folder for the normalized jobs. */
   readonly to: string;
   readonly jobFormat: JobFormat;
-  /** Bytes at which the destination wants a job to end, if it does before the limit of all jobs. */
-  readonly jobBytesMax?: number | undefined;
   /** Normalized jobs are on the disk when this returns; else they are once the system gets to it. */
   readonly sync: boolean;
   /** Called with each job that is full while there are rows to come. */
@@ -75,7 +73,7 @@ export async function normalizePackage(work: NormalizeWork, context: RunContext)
     if (rejected.state) yield rejected.state;
   };
   const scanners = new Map<string, Scanner>();
-  const output = new JobOutput(work, Math.min(context.limits.jobBytesMax, work.jobBytesMax ?? Infinity));
+  const output = new JobOutput(work, context.limits.jobBytesMax);
   const startedAt = context.now();
   let bytesDone = 0;
   let lastProgress = 0;

@@ -39,7 +39,6 @@ export async function normalizeStep(run: Run, pending: PendingPackage, ahead?: L
           from: pending.jobsDir,
           to: open.jobsDir,
           jobFormat: destination.capabilities.jobFormat,
-          jobBytesMax: destination.capabilities.jobBytesMax,
           sync: run.durable,
           onFull: ahead && ((job) => ahead.add(start, schema, jobsByTable([job], open.jobsDir)[0]!)),
           keepRejected: options.keepRejected !== false,

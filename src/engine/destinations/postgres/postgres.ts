@@ -35,8 +35,6 @@ import { type ConnectionSettings, connectionSettings, type PostgresOptions } fro
 export type { PostgresOptions, SslMode } from "./settings.ts";
 
 const LOCK_TIMEOUT_MS = 5 * 60_000;
-/** A COPY costs next to nothing to begin, and the sooner it begins, the more of it goes on beside normalizing. */
-const JOB_BYTES_MAX = 16 << 20;
 
 /** Errors: CONFIG_INVALID, CONFIG_MISSING. */
 export function postgres(options: PostgresOptions): Destination {
@@ -51,11 +49,7 @@ export function postgres(options: PostgresOptions): Destination {
     kind: "postgres",
     type: "dlt.destinations.postgres",
     name: options.name ?? null,
-    capabilities: {
-      identifierLengthMax: POSTGRES_IDENTIFIER_BYTES_MAX,
-      jobFormat: "blocks",
-      jobBytesMax: JOB_BYTES_MAX,
-    },
+    capabilities: { identifierLengthMax: POSTGRES_IDENTIFIER_BYTES_MAX, jobFormat: "blocks" },
     displayName: `postgres:${settings.host}:${settings.port}/${settings.database}`,
     async open(schema, context) {
       dialect.quote(schema); // refuses a name that Postgres would cut
