@@ -6,6 +6,7 @@ import type { Confirmation } from "./confirm.ts";
 import type { Gates, Mode } from "./gates.ts";
 import type { Page } from "./paging.ts";
 import type { RunBook } from "./run-book.ts";
+import type { ViewName } from "./views.ts";
 import type { Workspace } from "./workspace.ts";
 
 /** What a tool is handed besides its input. */
@@ -66,6 +67,8 @@ export interface Tool {
   readonly list?: string;
   /** Answers hold text from outside, such as cells, cursors, logs or messages of other systems: it is fenced. */
   readonly untrusted?: boolean;
+  /** Shows the answers to a person, at clients that can. */
+  readonly view?: ViewName;
   /** Checks the input and runs. Errors: ARGUMENTS_INVALID, and those of the tool. */
   run(input: unknown, context: ToolContext): Promise<ToolResult<unknown>>;
 }
@@ -81,6 +84,7 @@ export interface ToolDefinition<Input extends z.ZodObject, Output extends z.ZodT
   readonly output: Output;
   readonly list?: string;
   readonly untrusted?: boolean;
+  readonly view?: ViewName;
   execute(input: z.output<Input>, context: ToolContext): Promise<ToolResult<z.input<Output>>>;
 }
 

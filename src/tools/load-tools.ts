@@ -137,6 +137,7 @@ export const dropPendingPackages = defineTool({
     expires_at: z.string().optional(),
   }),
   untrusted: true,
+  view: "plan",
   async execute(input, context) {
     const { pipeline } = context.workspace.openPipeline(input.pipeline);
     const plan = plainJson(await pipeline.planDrop(input.from_load_id));

@@ -98,6 +98,7 @@ export const resetStateTool = defineTool({
     confirm_token: z.string().optional(),
     expires_at: z.string().optional(),
   }),
+  view: "plan",
   async execute(input, context) {
     const { pipeline } = context.workspace.openPipeline(input.pipeline);
     const inspection = inspectionOf(context.workspace, input.pipeline, context.signal);

@@ -6,6 +6,7 @@
 import {
   type McpServer,
   ProtocolError,
+  type ReadResourceResult,
   ResourceNotFoundError,
   ResourceTemplate,
 } from "@modelcontextprotocol/server";
@@ -18,6 +19,7 @@ import { inspectionOf } from "./inspection.ts";
 import { pipelineInfo } from "./pipeline-info.ts";
 import { toJson } from "./run-protocol.ts";
 import { readSkillFile, skillFiles } from "./skills.ts";
+import { VIEW_META, VIEW_SCHEME, VIEW_TYPE, VIEWS, type ViewName, viewPage, viewPath } from "./views.ts";
 import type { Workspace } from "./workspace.ts";
 
 export const SCHEME = "loadwright";
@@ -39,6 +41,7 @@ interface ResourceDefinition {
   readonly title: string;
   readonly description: string;
   readonly mimeType: string;
+  readonly meta?: Record<string, unknown>;
   /** Undefined: there is no such thing. */
   readonly read: (host: ResourceHost, variables: Variables) => Promise<unknown> | unknown;
   /** Entries to choose from, where they are few. */
@@ -183,6 +186,16 @@ const RESOURCES: readonly ResourceDefinition[] = [
         .filter((file) => file.endsWith("/SKILL.md"))
         .map((file) => ({ path: file, title: `Skill ${file.replace("/SKILL.md", "")}` })),
   },
+  ...(Object.entries(VIEWS) as [ViewName, string][]).map(([view, description]) => ({
+    name: `view-${view}`,
+    scheme: VIEW_SCHEME,
+    path: viewPath(view),
+    title: `View ${view}`,
+    description,
+    mimeType: VIEW_TYPE,
+    meta: VIEW_META,
+    read: () => viewPage(view),
+  })),
 ];
 
 export function registerResources(server: McpServer, host: ResourceHost): void {
@@ -223,11 +236,11 @@ export function registerResources(server: McpServer, host: ResourceHost): void {
 }
 
 async function contentOf(
-  { read, mimeType }: ResourceDefinition,
+  { read, mimeType, meta }: ResourceDefinition,
   host: ResourceHost,
   uri: URL,
   variables: Variables,
-): Promise<{ contents: { uri: string; mimeType: string; text: string }[] }> {
+): Promise<ReadResourceResult> {
   let value: unknown;
   try {
     value = await read(host, variables);
@@ -242,7 +255,7 @@ async function contentOf(
   }
   if (value === undefined) throw new ResourceNotFoundError(uri.href);
   const text = typeof value === "string" ? value : toJson(host.workspace().secrets().maskAll(value));
-  return { contents: [{ uri: uri.href, mimeType, text }] };
+  return { contents: [{ uri: uri.href, mimeType, text, ...(meta === undefined ? {} : { _meta: meta }) }] };
 }
 
 const INTERNAL_ERROR = -32603;

@@ -78,6 +78,7 @@ export const runPipeline = defineTool({
   }),
   output: RUN,
   untrusted: true,
+  view: "run-timeline",
   async execute(input, context) {
     if (input.refresh !== undefined && !input.dry_run) {
       await confirmRefresh({ ...input, refresh: input.refresh }, context);
@@ -267,6 +268,7 @@ export const getRunTool = defineTool({
     log: z.array(z.record(z.string(), z.unknown())),
   }),
   untrusted: true,
+  view: "run-timeline",
   async execute(input, context) {
     const { workspace } = context;
     if (input.run_id === undefined && input.pipeline === undefined) {

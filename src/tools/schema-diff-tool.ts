@@ -75,6 +75,7 @@ export const diffSchemaTool = defineTool({
     examples: z.array(z.string()).optional(),
   }),
   list: "changes",
+  view: "schema-diff",
   async execute(input, { workspace, signal }) {
     const inspection = inspectionOf(workspace, input.pipeline, signal);
     const { store, destination } = inspection;

@@ -25,6 +25,7 @@ import { registerPrompts } from "./prompts.ts";
 import { registerResources } from "./resources.ts";
 import { RunBook } from "./run-book.ts";
 import { VERSION } from "./version.ts";
+import { metaOfTool } from "./views.ts";
 import type { Workspace } from "./workspace.ts";
 
 export interface ServerOptions {
@@ -136,6 +137,7 @@ export function createServer(options: ServerOptions): ServerParts {
           inputSchema: unchecked(tool.input),
           outputSchema: envelopeSchema(tool.output),
           annotations: { title: tool.title, ...tool.annotations },
+          ...(tool.view === undefined ? {} : { _meta: metaOfTool(tool.view) }),
         },
         (input, context) => call(tool, input, context, server),
       );

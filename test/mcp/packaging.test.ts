@@ -38,6 +38,10 @@ describe("what the package is installed by", () => {
     parse(manifest.server.mcp_config.args);
   });
 
+  it("folders that are read at run time are in the package", () => {
+    expect(pkg.files).toEqual(expect.arrayContaining(["dist", "docs", "skills", "ui"]));
+  });
+
   it("the registry entry is of this version", () => {
     const server = read("server.json");
     const [entry] = server.packages;
