@@ -2,7 +2,9 @@
 
 const STATUS_TONES = { succeeded: "good", failed: "bad", running: "busy", cancelled: "warn" };
 
-startView("run-timeline", (data) => {
+startView("run-timeline", show, stepsOfRun);
+
+function show(data) {
   // get_run answers the run beside its log, run_pipeline the run
   const run = isRecord(data.run) ? data.run : data;
   return [
@@ -21,7 +23,14 @@ startView("run-timeline", (data) => {
     ...dryRun(run),
     ...warnings(run.warnings),
   ];
-});
+}
+
+/** A concise answer leaves the steps out. */
+function stepsOfRun(data) {
+  const { run_id, steps } = isRecord(data.run) ? data.run : data;
+  if (typeof run_id !== "string" || steps !== undefined) return undefined;
+  return { name: "get_run", arguments: { run_id, log_lines: 0, response_format: "detailed" } };
+}
 
 /** Each bar is as long as its step took, the longest being the whole width: steps may go on side by side. */
 function steps(run) {

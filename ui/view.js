@@ -10,18 +10,35 @@ const INITIALIZE_ID = 1;
 /** A value is shown to be recognized; whoever needs all of it asks the tool. */
 const VALUE_CHARS_MAX = 400;
 
-/** `render` makes nodes of an answer's data; called again for each answer. */
-function startView(name, render) {
+/**
+ * `render` makes nodes of an answer's data; called again for each answer. `more` names the call of a reading tool
+ * that tells more of what an answer tells; it is made where the host makes calls for views.
+ */
+function startView(name, render, more = () => undefined) {
   const host = window.parent;
   const send = (message) => host.postMessage({ jsonrpc: "2.0", ...message }, "*");
 
-  const show = (result) => {
-    const answer = answerOf(result);
-    document.body.replaceChildren(...framed(answer, render));
+  let canCall = false;
+  let callId = INITIALIZE_ID;
+
+  const show = (answer) => document.body.replaceChildren(...framed(answer, render));
+
+  const welcome = (result) => {
+    canCall = isRecord(result?.hostCapabilities?.serverTools);
+    applyTheme(result?.hostContext);
+    send({ method: "ui/notifications/initialized", params: {} });
+    tellSize(send);
   };
 
   const on = {
-    "ui/notifications/tool-result": show,
+    "ui/notifications/tool-result": (result) => {
+      const answer = answerOf(result);
+      show(answer);
+      const call = canCall ? more(record(answer.data)) : undefined;
+      // also when nothing is asked: what comes for an answer before this one is no longer shown
+      callId++;
+      if (call !== undefined) send({ id: callId, method: "tools/call", params: call });
+    },
     "ui/notifications/tool-cancelled": () => document.body.replaceChildren(note("The call was cancelled.")),
     "ui/notifications/host-context-changed": applyTheme,
   };
@@ -29,10 +46,10 @@ function startView(name, render) {
   window.addEventListener("message", ({ source, data }) => {
     if (source !== host || data?.jsonrpc !== "2.0") return;
     if (data.method === undefined) {
-      if (data.id !== INITIALIZE_ID) return;
-      applyTheme(data.result?.hostContext);
-      send({ method: "ui/notifications/initialized", params: {} });
-      tellSize(send);
+      if (data.id === INITIALIZE_ID) welcome(data.result);
+      else if (data.id === callId && isRecord(data.result) && data.result.isError !== true) {
+        show(answerOf(data.result));
+      }
     } else if (data.id === undefined) {
       on[data.method]?.(data.params);
     } else if (data.method === "ping" || data.method === "ui/resource-teardown") {

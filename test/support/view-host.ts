@@ -23,7 +23,11 @@ export interface OpenView {
 }
 
 /** The page, after the host answered its `ui/initialize`. */
-export function openView(page: string, hostContext: Record<string, unknown> = {}): OpenView {
+export function openView(
+  page: string,
+  hostContext: Record<string, unknown> = {},
+  hostCapabilities: Record<string, unknown> = {},
+): OpenView {
   const { document, Node } = parseHTML(page);
   const sent: Message[] = [];
   let listener: (event: unknown) => void = () => {};
@@ -53,7 +57,7 @@ export function openView(page: string, hostContext: Record<string, unknown> = {}
   const say: OpenView["say"] = (message, from = "host") => {
     listener({ source: from === "host" ? parent : {}, data: { jsonrpc: "2.0", ...message } });
   };
-  say({ id: sent[0]?.id, result: { protocolVersion: "2026-01-26", hostContext } });
+  say({ id: sent[0]?.id, result: { protocolVersion: "2026-01-26", hostCapabilities, hostContext } });
   return { document, sent, say, text: () => document.body.textContent ?? "" };
 }
 

@@ -137,6 +137,30 @@ it("a run tells its steps by length, its rows without the engine's tables, its e
   expect(text()).not.toContain("_dlt");
 });
 
+it("a run without its steps is asked for again, once, where the host makes calls, and an error leaves it as it is", () => {
+  const { steps: _, ...concise } = FAILED;
+  const result = (data: unknown) => ({ structuredContent: { summary: "", data } });
+  const view = openView(viewPage("run-timeline"), {}, { serverTools: {} });
+  view.say({ method: "ui/notifications/tool-result", params: result(concise) });
+  const { id, ...call } = view.sent.at(-1) ?? {};
+  expect(call).toMatchObject({
+    method: "tools/call",
+    params: { name: "get_run", arguments: { run_id: FAILED.run_id, response_format: "detailed" } },
+  });
+  const before = view.sent.length;
+  view.say({ id, error: { code: -32000, message: "not now" } });
+  view.say({ id, result: { isError: true, content: [] } });
+  expect(view.text()).toContain("Make room.");
+  view.say({ id: 99, result: result({ run: { pipeline: "another" } }) });
+  expect(view.text()).not.toContain("another");
+  view.say({ id, result: result({ run: FAILED, log: [] }) });
+  expect(view.document.querySelectorAll(".bar")).toHaveLength(2);
+  expect(view.sent).toHaveLength(before);
+
+  const other = shown(viewPage("run-timeline"), { data: concise });
+  expect(other.sent.map((each) => each.method)).not.toContain("tools/call");
+});
+
 it("a diff stands under the loads that brought it, and tells when there is more", () => {
   const { document, text } = shown(viewPage("schema-diff"), { data: DIFF });
   expect([...document.querySelectorAll("h2")].map((each) => each.textContent?.trim())).toEqual([
