@@ -25,7 +25,7 @@ startView("plan", (data) => {
     ...section("Tables dropped with their rows", tables(records(data.tables))),
     ...section(data.action === undefined ? "Packages taken back" : "Packages", packagesOf(packages)),
     ...section("What the pipeline remembers", changes(data, records(packages))),
-    ...(data.backup ? [el("p", "", "Backup: ", code(data.backup))] : []),
+    ...(data.backup ? [el("p", "hint", "Backup: ", code(data.backup))] : []),
     ...(data.status === "planned"
       ? [
           note(

@@ -76,14 +76,16 @@ function rowsOf(run) {
 function packages(run) {
   const all = records(run.packages);
   if (all.length === 0) return [];
+  const failed = all.some((each) => isRecord(each.error));
   const lines = all.map((each) => [
     code(each.load_id),
     [each.status, each.recovered ? " (left over from before)" : ""],
     count(ownRows(each.rows).reduce((sum, [, value]) => sum + value, 0)),
     count(each.schema_changes),
-    isRecord(each.error) ? el("strong", "bad", each.error.code) : "",
+    ...(failed ? [el("strong", "bad", record(each.error).code)] : []),
   ]);
-  return section("Packages", [table(["Load id", "Status", "#Rows", "#Schema changes", "Error"], lines)]);
+  const heads = ["Load id", "Status", "#Rows", "#Schema changes", ...(failed ? ["Error"] : [])];
+  return section("Packages", [table(heads, lines)]);
 }
 
 function dryRun(run) {

@@ -63,13 +63,17 @@ function changeOf(each, examples) {
   );
 }
 
-/** Only what is there: a new column has no type before. */
+/** Only what is there: a new column has no type before, and a new table has columns. */
 function values({ before, after }) {
-  return before == null && after != null ? [code(after)] : change(before, after);
+  if (before != null || after == null) return change(before, after);
+  if (!isRecord(after)) return [code(after)];
+  return Object.entries(after).map(([name, type]) =>
+    el("div", "", code(name), " ", el("span", "muted", type)),
+  );
 }
 
 function toneOf(kind) {
-  return /_added$/.test(kind ?? "") ? "good" : "warn";
+  return kind === "table_added" || kind === "column_added" ? "good" : "warn";
 }
 
 /** In order of first appearance. */

@@ -102,7 +102,7 @@ function framed(answer, render) {
     ...body,
     ...section(
       "Next",
-      records(answer.next_steps).map((step) => el("li", "", code(step.tool), " ", step.why)),
+      records(answer.next_steps).map((step) => el("li", "", code(step.tool), ": ", step.why)),
       "ul",
     ),
   ];
