@@ -2,7 +2,8 @@
 
 import { spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { getCompileCacheDir } from "node:module";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { EngineError } from "../engine/errors.ts";
@@ -64,6 +65,7 @@ export function startRun(workspace: Workspace, pipeline: string, options: StartO
   const detached = options.detached ?? false;
   const child = spawn(process.execPath, [...NODE_FLAGS, options.childFile ?? CHILD_FILE], {
     cwd: workspace.dir,
+    env: { ...compileCache(), ...process.env },
     detached,
     stdio: ["ignore", output, output, "ipc"],
   });
@@ -226,6 +228,13 @@ function signalProcess(pid: number, signal: NodeJS.Signals): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
+}
+
+/** What this process keeps of compiled code serves the run, too: half of its start is compiling. */
+function compileCache(): NodeJS.ProcessEnv {
+  const folder = getCompileCacheDir();
+  // the folder's name is Node's version, which the variable leaves to Node
+  return folder === undefined ? {} : { NODE_COMPILE_CACHE: dirname(folder) };
 }
 
 /** In the checkout the program is .ts, in the published package .js; this file has the same ending. */

@@ -3,11 +3,16 @@
  * back here and by dlt.
  */
 
-import { type Document, parseDocument, stringify } from "yaml";
+import { createRequire } from "node:module";
+import type * as Yaml from "yaml";
 import { EngineError } from "../errors.ts";
 import { indentJson, parseJsonDocument, plainJson } from "../interop/json.ts";
 import type { Schema } from "./types.ts";
 import { bumpSchema, schemaToStored, storedToSchema } from "./version.ts";
+
+const load = createRequire(import.meta.url);
+/** Seventy modules that hardly any run needs: loaded with the first schema file. */
+const yaml = (): typeof Yaml => load("yaml") as typeof Yaml;
 
 /** Errors: SCHEMA_INVALID, SCHEMA_ENGINE_NEWER. */
 export function schemaFromText(text: string): Schema {
@@ -42,7 +47,7 @@ export function schemaToYaml(schema: Schema): string {
   );
   // through JSON, so that there is one rule of how a value is written
   const document: unknown = parseJsonDocument(Buffer.from(plainJson({ ...stored, tables })));
-  return stringify(document, {
+  return yaml().stringify(document, {
     version: "1.1",
     // a Map is a mapping here, not the ordered list of YAML 1.1
     customTags: (tags) => tags.filter((tag) => typeof tag === "string" || !tag.tag.endsWith(":omap")),
@@ -79,7 +84,7 @@ export function schemaFromDocument(text: string, format: DocumentFormat, file: s
 }
 
 function parseYaml(text: string): unknown {
-  const document: Document = parseDocument(text, { version: "1.1", logLevel: "silent" });
+  const document = yaml().parseDocument(text, { version: "1.1", logLevel: "silent" });
   const [error] = document.errors;
   if (error !== undefined) throw error;
   return document.toJS({ mapAsMap: true, maxAliasCount: 100 });
