@@ -145,8 +145,8 @@ function appendCells(
   const target = slot.cells;
   if (slot.type === "json") return appendJson(slot, to, block, cells, from, count);
   if (cells.kind === "text" || cells.kind === "bytes") {
-    const start = textsEnd(block, cells, 0, from, 0, any);
-    const allowed = slot.type === "text" ? isUnmarked : slot.type === "decimal" ? isPlainDecimal : any;
+    const start = textsEnd(block, cells, 0, from, 0, always);
+    const allowed = slot.type === "text" ? isUnmarked : slot.type === "decimal" ? isPlainDecimal : always;
     const end = textsEnd(block, cells, from, from + count, start, allowed);
     if (end < 0) return false;
     target.addTexts(cells.data.subarray(start, end));
@@ -179,7 +179,7 @@ function appendJson(
 
 type Allowed = (data: Uint8Array, start: number, end: number) => boolean;
 
-const any: Allowed = () => true;
+const always: Allowed = () => true;
 
 /** Does it carry none of dlt's type marks? */
 const isUnmarked: Allowed = (data, start, end) =>
