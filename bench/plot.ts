@@ -11,7 +11,7 @@ export interface Panel {
   readonly label: (value: number) => string;
 }
 
-const PANEL = { width: 380, height: 300, left: 62, right: 14, top: 34, bottom: 62 } as const;
+const PANEL = { width: 380, height: 300, left: 62, right: 30, top: 34, bottom: 62 } as const;
 /** Told apart also by those who see few colours. */
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
 const TICKS = 4;
@@ -20,6 +20,7 @@ export function plotSvg(panels: readonly Panel[]): string {
   const width = PANEL.width * panels.length;
   const drawn = panels.map((panel, i) => `<g transform="translate(${i * PANEL.width},0)">${draw(panel)}</g>`);
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${PANEL.height}" font-family="sans-serif" font-size="11">
+<title>${panels.map(({ title }) => title).join(", ")} by rows</title>
 <rect width="${width}" height="${PANEL.height}" fill="#fff"/>
 ${drawn.join("\n")}
 </svg>
