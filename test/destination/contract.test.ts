@@ -11,7 +11,7 @@ import { defaultContext, type RunContext } from "../../src/engine/context.ts";
 import type { CommitReport, DestinationSession } from "../../src/engine/destinations/destination.ts";
 import { duckdb } from "../../src/engine/destinations/duckdb/duckdb.ts";
 import { postgres } from "../../src/engine/destinations/postgres/postgres.ts";
-import { EngineError, toEnvelope } from "../../src/engine/errors.ts";
+import { toEnvelope } from "../../src/engine/errors.ts";
 import type { Schema, Table } from "../../src/engine/schema/types.ts";
 import {
   LOAD_ID,
@@ -24,6 +24,7 @@ import {
   type Value,
 } from "../support/packages.ts";
 import { createDatabase } from "../support/postgres-server.ts";
+import { refusal } from "../support/refusal.ts";
 
 let url: string;
 let folder: string;
@@ -76,15 +77,6 @@ describe.each(KINDS)("$name", (kind) => {
 
   async function rows(sql: string, from = session): Promise<unknown[][]> {
     return (await from.query(sql)).rows.map((row) => [...row]);
-  }
-
-  async function refusal(work: Promise<unknown>): Promise<EngineError> {
-    const error = await work.then(
-      () => undefined,
-      (thrown: unknown) => thrown,
-    );
-    if (!(error instanceof EngineError)) throw new Error(`expected an EngineError, got ${String(error)}`);
-    return error;
   }
 
   const PK = { data_type: "bigint", primary_key: true, nullable: false } as const;

@@ -5,10 +5,10 @@ import { afterEach, beforeAll, beforeEach, describe, expect, inject, test } from
 import { defaultContext, type RunContext } from "../../src/engine/context.ts";
 import type { CommitReport, DestinationSession } from "../../src/engine/destinations/destination.ts";
 import { type PostgresOptions, postgres } from "../../src/engine/destinations/postgres/postgres.ts";
-import { EngineError } from "../../src/engine/errors.ts";
 import type { Schema, Table } from "../../src/engine/schema/types.ts";
 import { LOAD_ID, packageOf, ROW_ID, schemaOf, table, type Value } from "../support/packages.ts";
 import { createDatabase } from "../support/postgres-server.ts";
+import { refusal } from "../support/refusal.ts";
 
 let url: string;
 let folder: string;
@@ -51,15 +51,6 @@ async function load(
 
 async function rows(sql: string, from = session): Promise<unknown[][]> {
   return (await from.query(sql)).rows.map((row) => [...row]);
-}
-
-async function refusal(work: Promise<unknown>): Promise<EngineError> {
-  const error = await work.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  if (!(error instanceof EngineError)) throw new Error(`expected an EngineError, got ${String(error)}`);
-  return error;
 }
 
 const PK = { data_type: "bigint", primary_key: true, nullable: false } as const;

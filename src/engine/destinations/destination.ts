@@ -96,7 +96,7 @@ export interface PackageToCommit extends PackageStart {
 export interface PackageLoad {
   /** A job that is complete, with the schema as it is now. Does what it can in the background and never fails. */
   add(schema: Schema, job: TableJobs): void;
-  /** Begins no further job and returns when none is under way: until then the files are being read. */
+  /** Returns when no file is being read any more. Jobs that had not begun by then may be left to the commit. */
   idle(): Promise<void>;
   /** As `commitPackage`; the files may have been moved to another folder. */
   commit(work: PackageToCommit): Promise<CommitReport>;
