@@ -1,14 +1,10 @@
+import { execFileSync } from "node:child_process";
 import { createHash, randomBytes, randomInt } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import {
-  digest128,
-  nestedRowId,
-  randomRowId,
-  sha3Base64,
-  writeRandomRowId,
-} from "../../src/engine/interop/hash.ts";
+import { digest128, nestedRowId, sha3Base64 } from "../../src/engine/interop/hash.ts";
 import { parseJson, plainJson } from "../../src/engine/interop/json.ts";
-import { NestedIdHasher, nestedIdMiddle, ROW_ID_LENGTH } from "../../src/engine/interop/keccak.ts";
+import { NestedIdHasher, nestedIdMiddle } from "../../src/engine/interop/keccak.ts";
+import { freshRowId, ROW_ID_LENGTH, writeFreshRowId } from "../../src/engine/interop/row-id.ts";
 
 describe("ids", () => {
   it("are dlt's for nested rows and for row contents", () => {
@@ -27,13 +23,30 @@ describe("ids", () => {
     expect(sha3Base64("a", Buffer.from("b"))).toBe(createHash("sha3-256").update("ab").digest("base64"));
   });
 
-  it("of root rows are random base64 of 14 characters", () => {
-    const ids = new Set(Array.from({ length: 3000 }, () => randomRowId()));
-    expect(ids.size).toBe(3000);
-    for (const id of ids) expect(id).toMatch(/^[A-Za-z0-9+/]{13}[AQgw]$/);
+  it("of root rows are base64 of 14 characters, none twice", () => {
+    const ids = new Set(Array.from({ length: 100_000 }, () => freshRowId()));
+    expect(ids.size).toBe(100_000);
+    for (const id of ids) expect(id).toMatch(/^[0-9a-z]{4}[A-Za-z0-9+/]{7}[0-9a-z]{3}$/);
     const bytes = Buffer.alloc(15, "-");
-    writeRandomRowId(bytes, 1);
-    expect(bytes.toString("latin1")).toMatch(/^-[A-Za-z0-9+/]{13}[AQgw]$/);
+    writeFreshRowId(bytes, 1);
+    expect(bytes.toString("latin1")).toMatch(/^-[A-Za-z0-9+/]{14}$/);
+    expect(ids).not.toContain(bytes.toString("latin1", 1));
+  });
+
+  it("of root rows follow each other, across blocks as well", () => {
+    const ids = Array.from({ length: 100_000 }, () => freshRowId());
+    // the next block is the next number; only the very last of 2^42 is followed by the first
+    expect(ids).toEqual(ids.toSorted());
+  });
+
+  it("of root rows are others in another process", () => {
+    const script = `import { freshRowId } from ${JSON.stringify(import.meta.resolve("../../src/engine/interop/row-id.ts"))};
+      console.log(freshRowId());`;
+    const ids = [1, 2].map(() =>
+      execFileSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" }).trim(),
+    );
+    expect(ids[0]).toHaveLength(ROW_ID_LENGTH);
+    expect(ids[0]!.slice(4, 11)).not.toBe(ids[1]!.slice(4, 11));
   });
 });
 

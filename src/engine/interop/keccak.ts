@@ -8,6 +8,7 @@
  */
 
 import { createHash } from "node:crypto";
+import { ROW_ID_LENGTH } from "./row-id.ts";
 
 /** The part of the global that is used: Node's types leave it to the DOM's, which we do not load. */
 declare const WebAssembly: {
@@ -26,8 +27,6 @@ declare const WebAssembly: {
 const RATE_BYTES = 168;
 /** Bytes of digest in an id. */
 const DIGEST_BYTES = 10;
-/** Length of an id: 10 bytes as base64 without padding. */
-export const ROW_ID_LENGTH = 14;
 
 const CONSTANTS_AT = 0;
 const ALPHABET_AT = 192;

@@ -11,8 +11,7 @@
  * A cell whose validity bit is 0 is null.
  */
 
-import { writeRandomRowId } from "../interop/hash.ts";
-import { ROW_ID_LENGTH } from "../interop/keccak.ts";
+import { ROW_ID_LENGTH, writeFreshRowId } from "../interop/row-id.ts";
 import type { DataType } from "../schema/types.ts";
 
 export type Kind = "bool" | "int64" | "float64" | "text" | "bytes" | "timestamp" | "date" | "time";
@@ -176,7 +175,7 @@ export class ColumnBuffer {
       text[at + 1] = 0;
       text[at + 2] = 0;
       text[at + 3] = 0;
-      writeRandomRowId(text, at + 4);
+      writeFreshRowId(text, at + 4);
     }
     this.textLength = end;
     this.setValid(first, null, 0, count);

@@ -5,8 +5,9 @@
  */
 
 import { EngineError } from "../errors.ts";
-import { digest128, nestedRowId, randomRowId } from "../interop/hash.ts";
+import { digest128, nestedRowId } from "../interop/hash.ts";
 import { type JsonDoc, plainJson } from "../interop/json.ts";
+import { freshRowId } from "../interop/row-id.ts";
 import { propagationOf } from "../schema/merge.ts";
 import type { NamingConvention } from "../schema/naming.ts";
 import {
@@ -220,7 +221,7 @@ export class Flattener {
   private rootRowId(table: string, doc: Map<string, JsonDoc>, flat: FlatRow): string {
     switch (this.rowIdKind(table)) {
       case "random":
-        return randomRowId();
+        return freshRowId();
       case "key_hash": {
         const key = new Map<string, JsonDoc>();
         for (const name of columnsWith(this.schema.tables.get(table)!, "primary_key")) {

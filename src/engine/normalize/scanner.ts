@@ -5,9 +5,9 @@
  * and hands it over. `test/unit/scanner.test.ts` runs both paths over the same documents.
  */
 
-import { writeRandomRowId } from "../interop/hash.ts";
 import { decodeTyped, parseJsonDocument } from "../interop/json.ts";
-import { NestedIdHasher, ROW_ID_LENGTH } from "../interop/keccak.ts";
+import { NestedIdHasher } from "../interop/keccak.ts";
+import { ROW_ID_LENGTH, writeFreshRowId } from "../interop/row-id.ts";
 import { coerce } from "../schema/coerce.ts";
 import { propagationOf } from "../schema/merge.ts";
 import { LOAD_ID, ROOT_ID, ROW_ID } from "../schema/tables.ts";
@@ -93,7 +93,7 @@ export class Scanner {
     return this.eligible && this.rowIdSlot !== undefined;
   }
 
-  /** Only random row ids and dlt's own propagation of the root's id are known here. */
+  /** Only fresh row ids and dlt's own propagation of the root's id are known here. */
   private isEligible(): boolean {
     const { schema } = this.tables;
     if (this.rowPath.flattener.rowIdKind(this.rootTable) !== "random") return false;
@@ -234,7 +234,7 @@ export class Scanner {
     const row = state.buffer.beginRow();
     state.rowsTotal++;
     const ids = this.idBytes;
-    writeRandomRowId(ids, 0);
+    writeFreshRowId(ids, 0);
     this.rowIdSlot!.cells.setBytes(row, ids, 0, ROW_ID_LENGTH);
     this.loadIdSlot!.cells.setBytes(row, this.loadId, 0, this.loadId.length);
     let after = this.object(this.shape, row, at, 0);
