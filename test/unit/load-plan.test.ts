@@ -204,19 +204,28 @@ describe("work", () => {
     const schema = schemaOf([orders({}, { day: { data_type: "text", merge_key: true } })]);
     const live = liveOf(orders({}, { day: "text" }));
     expect(sqlOf(plan(schema, ["orders"], live))).toEqual([
-      'create temp table "temp"."main"."orders" ("id" BIGINT, "day" VARCHAR, "_dlt_id" VARCHAR)',
-      '-- load 1 file into "temp"."main"."orders" (id, day, _dlt_id)',
+      'create temp table "temp"."main"."orders" ("id" BIGINT, "day" VARCHAR, "_dlt_file" UBIGINT, "_dlt_row" BIGINT)',
+      '-- load 1 file into "temp"."main"."orders" (id, day, _dlt_file, _dlt_row)',
       'delete from "shop"."data"."orders" as d where exists (select 1 from "temp"."main"."orders" as s where s."id" = d."id")',
       'delete from "shop"."data"."orders" as d where exists (select 1 from "temp"."main"."orders" as s where s."day" = d."day")',
-      `delete from "temp"."main"."orders" where rowid in (
-  select rowid from (
-    select rowid, row_number() over (partition by "id" order by rowid desc) as place
-    from "temp"."main"."orders"
-  ) as ranked where place > 1
-)`,
-      'insert into "shop"."data"."orders" ("id", "day", "_dlt_id") select "id", "day", "_dlt_id" from "temp"."main"."orders"',
+      'create temp table "temp"."main"."_dlt_dropped_orders" ("_dlt_file" UBIGINT, "_dlt_row" BIGINT)',
+      'insert into "temp"."main"."_dlt_dropped_orders" select "_dlt_file", "_dlt_row" from (select "_dlt_file", "_dlt_row", row_number() over (partition by "id" order by "_dlt_file" desc, "_dlt_row" desc) as place from "temp"."main"."orders") as ranked where place > 1',
+      '-- load 1 file into "shop"."data"."orders" (id, day, _dlt_id) where not exists (select 1 from "temp"."main"."_dlt_dropped_orders" as d where d."_dlt_file" = file_index and d."_dlt_row" = file_row_number)',
+      'drop table "temp"."main"."_dlt_dropped_orders"',
       'drop table "temp"."main"."orders"',
     ]);
+  });
+
+  test("merge stages whole rows where a column is named like the place of a row", () => {
+    const made = (name: string): string[] => {
+      const schema = schemaOf([orders({}, { [name]: "bigint" })]);
+      return sqlOf(plan(schema, ["orders"], liveOf(orders({}, { [name]: "bigint" }))));
+    };
+    const placed = '-- load 1 file into "temp"."main"."orders" (id, _dlt_file, _dlt_row)';
+    expect(made("anything")).toContain(placed);
+    for (const name of ["file_row_number", "FILE_INDEX", "_dlt_file", "_dlt_row"]) {
+      expect(made(name)).toContain(`-- load 1 file into "temp"."main"."orders" (id, ${name}, _dlt_id)`);
+    }
   });
 
   test("merge into a table made by this load deletes nothing from it", () => {

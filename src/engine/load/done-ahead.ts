@@ -44,7 +44,13 @@ export class DoneAhead {
     const place = steps.findIndex((step) => step.kind === "load" && step.table === job.table);
     const load = steps[place];
     const before = steps.slice(0, Math.max(place, 0)).filter((step) => step.kind === "sql");
-    if (load?.kind !== "load" || this.passedOver.has(job.table) || before.some((step) => !step.staging)) {
+    // the place of a row is known when all files are
+    if (
+      load?.kind !== "load" ||
+      load.placed !== undefined ||
+      this.passedOver.has(job.table) ||
+      before.some((step) => !step.staging)
+    ) {
       this.passedOver.add(job.table);
       return undefined;
     }

@@ -1,11 +1,13 @@
 /**
  * Merge by delete and insert, from staging tables that have the names of the tables they stand for:
  *
- *     create temp table orders, orders__items; load them
+ *     create temp table orders …; load what has come
  *     delete from the dataset what has a key of a staged row   (nested tables first, by root key)
  *     delete from staging all but one row per primary key       (dedup_sort, else the last that arrived)
  *     delete from staging what is marked as deleted
  *     insert what is left; drop the staging tables
+ *
+ * What is staged, whole rows or keys, depends on the database (staged-rows.ts, staged-keys.ts).
  *
  * A row matches when all columns of the primary key are equal, or all columns of the merge key. Equality is
  * plain, as in dlt: a row with a null in its key matches no row that is already there, but among the staged
@@ -20,8 +22,9 @@ import { completeColumnsWith, completeColumnWith, PARENT_KEY, ROOT_KEY, ROW_KEY 
 import type { Table } from "../schema/types.ts";
 import { appendSteps } from "./append.ts";
 import { type Dataset, type Dialect, qualified, quoteAll } from "./dialect.ts";
-import { stagingSteps } from "./staging.ts";
-import type { LoadColumn, Step } from "./statement.ts";
+import { canStageKeys, stageKeys } from "./staged-keys.ts";
+import { stageRows } from "./staged-rows.ts";
+import type { Count, LoadColumn, Step } from "./statement.ts";
 
 export interface MergeTable {
   readonly table: Table;
@@ -39,11 +42,29 @@ export interface MergeInput {
   readonly chain: readonly [MergeTable, ...MergeTable[]];
 }
 
-export function deleteInsertSteps({ dialect, dataset, chain }: MergeInput): Step[] {
+/** A merge whose rows go through staging. */
+export interface StagedMerge extends MergeInput {
+  /** The root, and the tables that get rows. */
+  readonly filled: readonly [MergeTable, ...MergeTable[]];
+  readonly primaryKey: readonly string[];
+  readonly mergeKey: readonly string[];
+  /** Is only one row of each primary key kept? */
+  readonly deduplicates: boolean;
+  /** Tells the rows of the root that are marked as deleted. */
+  readonly marked: string | undefined;
+}
+
+/** What happens around the deletion of the rows that were there; each step in its order. */
+export interface StagedSteps {
+  /** Fills the staging table of the root, and others. */
+  readonly stage: readonly Step[];
+  /** Drops what is not to be inserted, inserts the rest and drops the staging tables. */
+  readonly insert: readonly Step[];
+}
+
+export function deleteInsertSteps(input: MergeInput): Step[] {
+  const { dialect, dataset, chain } = input;
   const [root, ...nested] = chain;
-  const quote = (name: string): string => dialect.quote(name);
-  const inDataset = (table: Table): string => qualified(dialect, { ...dataset, table: table.name });
-  const staged = (table: Table): string => qualified(dialect, { ...dialect.temporary, table: table.name });
   const primaryKey = completeColumnsWith(root.table, "primary_key");
   const mergeKey = completeColumnsWith(root.table, "merge_key");
   // A row with the same primary key has the same merge key where that is part of it: one condition is enough.
@@ -59,73 +80,65 @@ export function deleteInsertSteps({ dialect, dataset, chain }: MergeInput): Step
       .filter(({ files }) => files.length > 0)
       .flatMap(({ table, files, columns }) => appendSteps(dataset, { table: table.name, files }, columns));
   }
-
   // A table that gets no rows needs no staging, but the root's is asked by all others.
-  const filled = chain.filter((member) => member === root || member.files.length > 0);
-  const steps: Step[] = [];
-  const run = (table: Table, sql: string, counts?: "inserted" | "deleted" | "deduplicated"): void => {
-    steps.push({ kind: "sql", table: table.name, sql, ...(counts ? { counts } : {}) });
+  const others = nested.filter(({ files }) => files.length > 0);
+  const merge: StagedMerge = {
+    ...input,
+    filled: [root, ...others],
+    primaryKey,
+    mergeKey,
+    deduplicates,
+    marked,
   };
+  const { stage, insert } = canStageKeys(merge) ? stageKeys(merge) : stageRows(merge);
+  return [...stage, ...(root.existed ? deleteMatches(input, keys) : []), ...insert];
+}
 
-  const analyze = (table: Table, quoted: string): void => {
-    const sql = dialect.analyze(quoted);
-    if (sql !== undefined) run(table, sql);
-  };
-
-  const numbered = (table: Table): boolean => deduplicates && table === root.table;
-  const staging = filled.map((member) => ({ ...member, numbered: numbered(member.table) }));
-  steps.push(...stagingSteps(dialect, staging));
-
+/** Deletes from the dataset what has a key of a row in the root's staging table. */
+function deleteMatches(
+  { dialect, dataset, chain }: MergeInput,
+  keys: readonly (readonly string[])[],
+): readonly Step[] {
+  const [root, ...nested] = chain;
+  const quote = (name: string): string => dialect.quote(name);
+  const inDataset = (table: Table): string => qualified(dialect, { ...dataset, table: table.name });
+  const staged = qualified(dialect, { ...dialect.temporary, table: root.table.name });
+  const matches = keys.map((key) => {
+    const equal = key.map((column) => `s.${quote(column)} = d.${quote(column)}`).join(" and ");
+    return `exists (select 1 from ${staged} as s where ${equal})`;
+  });
   const nestedBefore = nested.filter(({ existed }) => existed);
-  if (root.existed) {
-    const matches = keys.map((key) => {
-      const equal = key.map((column) => `s.${quote(column)} = d.${quote(column)}`).join(" and ");
-      return `exists (select 1 from ${staged(root.table)} as s where ${equal})`;
-    });
-    if (nestedBefore.length === 0) {
-      // One statement a key: joined by `or`, the keys could not be hashed.
-      for (const match of matches) {
-        run(root.table, `delete from ${inDataset(root.table)} as d where ${match}`, "deleted");
-      }
-    } else {
-      const rowKey = quote(rowKeyOf(root.table));
-      const gone = qualified(dialect, { ...dialect.temporary, table: goneTable(dialect, root.table.name) });
-      const ids = matches.map(
-        (match) => `select d.${rowKey} as id from ${inDataset(root.table)} as d where ${match}`,
-      );
-      run(root.table, `create temp table ${gone}${dialect.temporarySuffix} as ${ids.join(" union ")}`);
-      analyze(root.table, gone);
-      for (const { table } of [...nestedBefore].reverse()) {
-        const key = quote(rootKeyOf(table, root.table));
-        run(table, `delete from ${inDataset(table)} where ${key} in (select id from ${gone})`, "deleted");
-      }
-      run(
-        root.table,
-        `delete from ${inDataset(root.table)} where ${rowKey} in (select id from ${gone})`,
-        "deleted",
-      );
-      run(root.table, `drop table ${gone}`);
-    }
-  }
-
-  if (deduplicates)
-    run(root.table, dropDuplicates(dialect, staged(root.table), root.table, primaryKey), "deduplicated");
-  if (marked !== undefined) run(root.table, `delete from ${staged(root.table)} where ${marked}`);
-
-  for (const { table, columns } of filled) {
-    const names = quoteAll(
-      dialect,
-      columns.map((column) => column.name),
+  if (nestedBefore.length === 0) {
+    // One statement a key: joined by `or`, the keys could not be hashed.
+    return matches.map((match) =>
+      sqlStep(root.table, `delete from ${inDataset(root.table)} as d where ${match}`, "deleted"),
     );
-    let sql = `insert into ${inDataset(table)} (${names}) select ${names} from ${staged(table)}`;
-    if (table !== root.table && (deduplicates || marked !== undefined)) {
-      const key = quote(rootKeyOf(table, root.table));
-      sql += ` where ${key} in (select ${quote(rowKeyOf(root.table))} from ${staged(root.table)})`;
-    }
-    run(table, sql, "inserted");
   }
-  for (const { table } of filled) run(table, `drop table ${staged(table)}`);
-  return steps;
+  const rowKey = quote(rowKeyOf(root.table));
+  const gone = qualified(dialect, { ...dialect.temporary, table: goneTable(dialect, root.table.name) });
+  const ids = matches.map(
+    (match) => `select d.${rowKey} as id from ${inDataset(root.table)} as d where ${match}`,
+  );
+  const isGone = (key: string): string => `${key} in (select id from ${gone})`;
+  return [
+    sqlStep(root.table, `create temp table ${gone}${dialect.temporarySuffix} as ${ids.join(" union ")}`),
+    ...analyzeSteps(dialect, root.table, gone),
+    ...nestedBefore.toReversed().map(({ table }) => {
+      const key = quote(rootKeyOf(table, root.table));
+      return sqlStep(table, `delete from ${inDataset(table)} where ${isGone(key)}`, "deleted");
+    }),
+    sqlStep(root.table, `delete from ${inDataset(root.table)} where ${isGone(rowKey)}`, "deleted"),
+    sqlStep(root.table, `drop table ${gone}`),
+  ];
+}
+
+export function sqlStep(table: Table, sql: string, counts?: Count): Step {
+  return { kind: "sql", table: table.name, sql, ...(counts ? { counts } : {}) };
+}
+
+function analyzeSteps(dialect: Dialect, table: Table, quoted: string): Step[] {
+  const sql = dialect.analyze(quoted);
+  return sql === undefined ? [] : [sqlStep(table, sql)];
 }
 
 export function mergeWithoutKey(table: string): EngineError {
@@ -136,7 +149,7 @@ export function mergeWithoutKey(table: string): EngineError {
   );
 }
 
-/** Nulls come last whatever the direction, so that a row without a sort value never wins over one with it. */
+/** Of the rows in a staging table with one key all but one, by the order in which they arrived. */
 export function dropDuplicates(
   dialect: Dialect,
   staged: string,
@@ -145,15 +158,29 @@ export function dropDuplicates(
 ): string {
   const arrival =
     dialect.arrival.definition === undefined ? dialect.arrival.column : dialect.quote(dialect.arrival.column);
-  const sortColumn = completeColumnWith(table, "dedup_sort");
-  const direction = table.columns.get(sortColumn ?? "")?.dedup_sort === "asc" ? "asc" : "desc";
-  const sort = sortColumn === undefined ? "" : `${dialect.quote(sortColumn)} ${direction} nulls last, `;
   return `delete from ${staged} where ${arrival} in (
   select ${arrival} from (
-    select ${arrival}, row_number() over (partition by ${quoteAll(dialect, primaryKey)} order by ${sort}${arrival} desc) as place
+    select ${arrival}, ${placeOfRow(dialect, table, primaryKey, [arrival])} as place
     from ${staged}
   ) as ranked where place > 1
 )`;
+}
+
+/**
+ * 1 for the row of each key that is kept: the first by `dedup_sort`, else the one that arrived last. Nulls come last
+ * whatever the direction, so that a row without a sort value never wins over one with it.
+ */
+export function placeOfRow(
+  dialect: Dialect,
+  table: Table,
+  primaryKey: readonly string[],
+  arrival: readonly string[],
+): string {
+  const sortColumn = completeColumnWith(table, "dedup_sort");
+  const direction = table.columns.get(sortColumn ?? "")?.dedup_sort === "asc" ? "asc" : "desc";
+  const sort = sortColumn === undefined ? [] : [`${dialect.quote(sortColumn)} ${direction} nulls last`];
+  const order = [...sort, ...arrival.map((column) => `${column} desc`)].join(", ");
+  return `row_number() over (partition by ${quoteAll(dialect, primaryKey)} order by ${order})`;
 }
 
 /** A bool says deleted when true, any other column when it has a value. */

@@ -18,6 +18,14 @@ export interface TableName extends Dataset {
   readonly table: string;
 }
 
+/** Pseudo-columns: the file, as its number among the step's files, and the row in it; both rise. */
+export interface FilePlace {
+  readonly file: string;
+  readonly fileType: string;
+  readonly row: string;
+  readonly rowType: string;
+}
+
 export interface Dialect {
   readonly name: "duckdb" | "postgres";
   /** The only way an identifier gets into a statement. */
@@ -43,6 +51,8 @@ export interface Dialect {
    * (`definition` undefined), or a column to declare.
    */
   readonly arrival: { readonly column: string; readonly definition?: string };
+  /** Where in the files of a load step a row stands, of databases that read them themselves. */
+  readonly filePlace?: FilePlace;
   /** Removes every row, inside the transaction. */
   emptyTable(quoted: string): string;
   /** A timestamp as ISO text with microseconds and `Z`. */
@@ -57,6 +67,14 @@ export interface Dialect {
   analyze(quoted: string): string | undefined;
 }
 
+/** Virtual columns of read_parquet. */
+export const duckdbFilePlace: FilePlace = {
+  file: "file_index",
+  fileType: "UBIGINT",
+  row: "file_row_number",
+  rowType: "BIGINT",
+};
+
 export const duckdbDialect: Dialect = {
   name: "duckdb",
   quote: quoteIdentifier,
@@ -70,6 +88,7 @@ export const duckdbDialect: Dialect = {
   temporarySuffix: "",
   // Rows keep their insertion order (preserve_insertion_order) and get rising row ids.
   arrival: { column: "rowid" },
+  filePlace: duckdbFilePlace,
   emptyTable: (quoted) => `delete from ${quoted}`,
   isoTimestamp: (expression) => `strftime(${expression} at time zone 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')`,
   byteOrder: (expression) => expression,

@@ -42,6 +42,10 @@ export type Step =
       readonly files: readonly string[];
       /** Whether the rows are in their final place with this step. */
       readonly counts?: "inserted";
+      /** Two more columns of the table, for the place of each row (`Dialect.filePlace`). */
+      readonly placed?: readonly [file: string, row: string];
+      /** Only rows of which this holds. */
+      readonly where?: string;
     };
 
 /** The columns of a table as they are, or will be after the DDL: a live type wins over the schema's. */
@@ -62,5 +66,7 @@ export function loadColumns(dialect: Dialect, table: Table, live: LiveCatalogue)
 export function describeStep(dialect: Dialect, step: Step): string {
   if (step.kind === "sql") return step.sql;
   const files = step.files.length === 1 ? "1 file" : `${step.files.length} files`;
-  return `-- load ${files} into ${qualified(dialect, step.into)} (${step.columns.map((c) => c.name).join(", ")})`;
+  const columns = [...step.columns.map(({ name }) => name), ...(step.placed ?? [])].join(", ");
+  const where = step.where === undefined ? "" : ` where ${step.where}`;
+  return `-- load ${files} into ${qualified(dialect, step.into)} (${columns})${where}`;
 }

@@ -2,11 +2,12 @@
  * Job files into a DuckDB table, inside the caller's transaction: one statement, which DuckDB runs on its own
  * threads with casts and compression, in the order of the files and their rows unless any order will do.
  *
- *     insert into target (…) select cast(…), … from read_parquet([…], union_by_name = true)
+ *     insert into target (…) select cast(…), … from read_parquet([…], union_by_name = true) where …
  */
 
 import type { DuckDBConnection } from "@duckdb/node-api";
 import { EngineError } from "../../errors.ts";
+import { duckdbFilePlace } from "../../sql/dialect.ts";
 import type { LoadColumn } from "../../sql/statement.ts";
 import { duckdbError } from "./errors.ts";
 
@@ -20,6 +21,10 @@ export interface BulkLoadOptions {
   readonly signal?: AbortSignal;
   /** The rows may get into the table in another order than they have in the files; with several threads it is faster. */
   readonly anyOrder?: boolean;
+  /** Columns of the table for the number of a row's file and the row's in it. */
+  readonly placed?: readonly [file: string, row: string] | undefined;
+  /** Only rows of which this holds, over the columns and `duckdbFilePlace`. */
+  readonly where?: string | undefined;
   /** Called now and then with the part of the rows that was read, 0 to 1. */
   readonly onProgress?: (part: number) => void;
 }
@@ -35,8 +40,9 @@ export async function bulkLoad(
   target: BulkTarget,
   columns: readonly LoadColumn[],
   files: readonly string[],
-  { signal, anyOrder = false, onProgress }: BulkLoadOptions = {},
+  options: BulkLoadOptions = {},
 ): Promise<{ rows: number }> {
+  const { signal, anyOrder = false, onProgress } = options;
   if (signal?.aborted) throw cancelled(target);
   const interrupt = (): void => connection.interrupt();
   signal?.addEventListener("abort", interrupt);
@@ -46,7 +52,7 @@ export async function bulkLoad(
     const there = await columnsOf(connection, files);
     // a column that no row has a value for may be in no file
     present = columns.filter(({ name }) => there.has(name));
-    const sql = insertSql(target, present, files);
+    const sql = insertSql(target, present, files, options);
     const result = await withOrder(connection, !anyOrder, () => connection.run(sql));
     return { rows: result.rowsChanged };
   } catch (error) {
@@ -101,11 +107,18 @@ function valueSql({ name, kind, sqlType }: LoadColumn): string {
   return `cast(${value} as ${sqlType})`;
 }
 
-function insertSql(target: BulkTarget, columns: readonly LoadColumn[], files: readonly string[]): string {
+function insertSql(
+  target: BulkTarget,
+  columns: readonly LoadColumn[],
+  files: readonly string[],
+  { placed, where }: BulkLoadOptions,
+): string {
   const table = [target.catalog, target.schema, target.table].filter((part) => part !== undefined);
-  const names = columns.map(({ name }) => quote(name)).join(", ");
-  const values = columns.map(valueSql).join(", ");
-  return `insert into ${table.map(quote).join(".")} (${names}) select ${values} from ${readSql(files)}`;
+  const names = [...columns.map(({ name }) => name), ...(placed ?? [])].map(quote).join(", ");
+  const { file, row } = duckdbFilePlace;
+  const values = [...columns.map(valueSql), ...(placed ? [file, row] : [])].join(", ");
+  const filter = where === undefined ? "" : ` where ${where}`;
+  return `insert into ${table.map(quote).join(".")} (${names}) select ${values} from ${readSql(files)}${filter}`;
 }
 
 function cancelled(target: BulkTarget): EngineError {

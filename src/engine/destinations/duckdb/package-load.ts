@@ -273,10 +273,14 @@ export class DuckdbPackageLoad implements PackageLoad {
     const toCome = (work.jobs.find(({ table }) => table === step.table)?.rows ?? 0) - before;
     let rows = before;
     if (files.length > 0) {
-      await setMemory(this.connection, appendShare(step.columns.length, this.share, this.filled));
+      // a condition is a join, which takes what there is
+      const share = appendShare(step.columns.length, this.share, this.filled);
+      await setMemory(this.connection, step.where === undefined ? share : this.share);
       this.filled += step.columns.length;
       const loaded = await bulkLoad(this.connection, step.into, step.columns, files, {
         signal: this.context.signal,
+        placed: step.placed,
+        where: step.where,
         // rows of a staging table are told apart by their order
         anyOrder: step.counts === "inserted" && toCome >= ANY_ORDER_ROWS_MIN,
         onProgress: (part) => this.report(step.table, before + Math.floor(part * toCome), bytes),
