@@ -97,6 +97,20 @@ describe.each(STORES)("$name", (store) => {
     expect(await shop.query("select count(*)::int from shop.items__tags")).toEqual([[10]]);
   });
 
+  test.each(["version", "file_row_number"])(
+    "of merged rows with one key and one row id the last wins, the version being in %s",
+    async (column) => {
+      const hints: ResourceOptions = { name: "items", writeDisposition: "merge", primaryKey: "key" };
+      const versions = [1, 2, 3].map((version) => ({ key: 1, [column]: version, _dlt_id: "the same" }));
+      await run(hints, versions);
+      await run(hints, [...versions, { key: 2, [column]: 9, _dlt_id: "another" }]);
+      expect(await shop.query(`select key::int, ${column}::int from shop.items order by key`)).toEqual([
+        [1, 3],
+        [2, 9],
+      ]);
+    },
+  );
+
   test("a row that cannot be normalized leaves nothing of the rows before it", async () => {
     const hints: ResourceOptions = { name: "items", columns: { name: { nullable: false } } };
     const report = await run(

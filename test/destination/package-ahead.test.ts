@@ -143,8 +143,8 @@ describe.each(KINDS)("a package that is loaded ahead on $kind", ({ kind, format 
   test("of a merge has at most its staging ahead", async () => {
     const schema = schemaOf([events({}, "merge")]);
     const { load, work } = await begin(schema, schema);
-    // a file that was staged is not read again
-    await rm(work.jobs[0]!.files[0]!);
+    // Postgres does not read again what was staged; DuckDB reads the files themselves, when all are there
+    if (kind === "Postgres") await rm(work.jobs[0]!.files[0]!);
     const report = await load.commit(work);
     expect(used).toBe(true);
     expect(report.tables.events?.inserted).toBe(2);
