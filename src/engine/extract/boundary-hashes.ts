@@ -1,6 +1,7 @@
 /**
- * The hashes of the rows at a cursor's last value: sets in order of arrival that take about 30 bytes a row,
- * so that a million rows with one cursor value fit in memory as they fit in the destination.
+ * The hashes of the rows at a cursor's last value, in order of arrival, in about 30 bytes a row, so that a million
+ * rows with one cursor value fit in memory as they fit in the destination. Rows that are equal may be in it more
+ * than once: to tell them apart while they arrive would cost more than their places.
  */
 
 import { ROW_HASH_BYTES } from "./row-hash.ts";
@@ -19,9 +20,9 @@ export class BoundaryHashes {
   private hashes: Uint8Array;
   /** The same bytes as words, where a hash is a number of them. */
   private words: Int32Array | undefined;
-  /** Open addressing: place in `hashes` plus one, or zero. At least twice as many slots as hashes. */
+  /** Open addressing: the first place of a hash plus one, or zero. At least twice as many slots as hashes. */
   private slots: Int32Array;
-  /** Hashes that were appended and may be there twice come behind those that `slots` knows. */
+  /** So many of the hashes are in `slots`; it is made when somebody asks for a place. */
   private indexed = 0;
   private size = 0;
   /** So that reading ahead is not left out as without effect. */
@@ -35,7 +36,6 @@ export class BoundaryHashes {
   }
 
   get count(): number {
-    this.index();
     return this.size;
   }
 
@@ -43,7 +43,7 @@ export class BoundaryHashes {
     return this.size === 0;
   }
 
-  /** Where the hash stands in the order of arrival, or -1. */
+  /** Where the hash stands for the first time in the order of arrival, or -1. */
   indexOf(hash: Uint8Array): number {
     this.index();
     return this.slots[this.slotOf(hash, 0)]! - 1;
@@ -51,12 +51,12 @@ export class BoundaryHashes {
 
   /** True when the hash was not there. */
   add(hash: Uint8Array): boolean {
-    const before = this.count;
+    if (this.indexOf(hash) >= 0) return false;
     this.append(hash);
-    return this.count > before;
+    return true;
   }
 
-  /** Adds a hash without looking whether it is there: that is done for many at once, which is cheaper. */
+  /** Adds a hash without looking whether it is there. */
   append(hash: Uint8Array): void {
     const { width } = this;
     const at = this.size * width;
@@ -66,15 +66,12 @@ export class BoundaryHashes {
     this.size++;
   }
 
-  /** `append` of a hash of three words. */
-  appendWords(first: number, second: number, third: number): void {
-    const at = this.size * 3;
-    if (at + 3 > this.hashes.length >> 2) this.grow();
-    const words = this.words!;
-    words[at] = first;
-    words[at + 1] = second;
-    words[at + 2] = third;
-    this.size++;
+  /** `append` of hashes that stand one behind the other, as words. */
+  appendWords(words: Int32Array): void {
+    const at = (this.size * this.width) >> 2;
+    while (at + words.length > this.hashes.length >> 2) this.grow();
+    this.words!.set(words, at);
+    this.size += (words.length * 4) / this.width;
   }
 
   private grow(): void {
@@ -93,7 +90,6 @@ export class BoundaryHashes {
 
   /** The hashes from place `from` to before place `to`, one behind the other. */
   packed(from: number, to: number): Uint8Array {
-    this.index();
     return this.hashes.subarray(from * this.width, to * this.width);
   }
 
@@ -102,9 +98,8 @@ export class BoundaryHashes {
     return Array.from({ length: this.count }, (_, place) => hashText(this.packed(place, place + 1)));
   }
 
-  /** Exclusive or of the hashes, as hex: the same for the same set in any order. */
+  /** Exclusive or of the hashes, as hex: the same for the same hashes in any order. */
   digest(): string {
-    this.index();
     const { hashes, size, width } = this;
     // four hashes are as many words as one has bytes
     const fours = new Int32Array(hashes.buffer, 0, Math.floor(size / 4) * width);
@@ -121,32 +116,26 @@ export class BoundaryHashes {
     return Buffer.from(folded).toString("hex");
   }
 
-  /** Takes what was appended into the index; of a hash that is there already only the first stays. */
+  /** Takes what was appended into the index. */
   private index(): void {
     const end = this.size;
     if (this.indexed === end) return;
-    const { hashes, width } = this;
     if (end * 2 > this.slots.length) {
       let length = this.slots.length;
       while (length < end * 2) length *= 2;
       this.slots = new Int32Array(length);
-      for (let place = 0; place < this.indexed; place++) {
-        this.slots[this.slotOf(hashes, place * width)] = place + 1;
-      }
+      this.indexed = 0;
     }
-    let size = this.indexed;
+    const { hashes, width, slots } = this;
     for (let from = this.indexed; from < end; from += TOUCHED) {
       const to = Math.min(from + TOUCHED, end);
       this.touch(from, to);
       for (let place = from; place < to; place++) {
         const slot = this.slotOf(hashes, place * width);
-        if (this.slots[slot] !== 0) continue;
-        if (place !== size) hashes.copyWithin(size * width, place * width, (place + 1) * width);
-        this.slots[slot] = ++size;
+        if (slots[slot] === 0) slots[slot] = place + 1;
       }
     }
-    this.size = size;
-    this.indexed = size;
+    this.indexed = end;
   }
 
   /**

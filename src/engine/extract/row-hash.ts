@@ -1,6 +1,7 @@
 /**
- * A fast hash of 96 bits that tells rows apart: MurmurHash3 x86_128 (Austin Appleby, public domain) over a
- * canonical form of the value in 32-bit words, cut to three words. No text is made of the row.
+ * A fast hash of 96 bits that tells rows apart: the sum, word by word, of the hashes of a row's fields, each with a
+ * seed made of its key (field-hash.ts). So keys may come in any order, and rows that are columns are hashed column
+ * by column (column-hash.ts). An object or a list within a row is hashed as a row is, and that hash is its value.
  *
  * Two values have one form when they are one JSON document: keys in any order, absent members left out, an
  * instant as its microseconds whatever its zone. Two of a million different rows have one hash with a
@@ -10,289 +11,199 @@
 import { EngineError } from "../errors.ts";
 import { JSON_DEPTH_MAX, PyFloat, plainJson, TypedValue } from "../interop/json.ts";
 import { timestampMicros } from "../schema/values.ts";
+import {
+  addHash,
+  addHashOfNothing,
+  BIG,
+  FALSE,
+  FLOAT,
+  HASH_WORDS,
+  KeySeeds,
+  kindOfNumber,
+  kindWithLength,
+  LIST,
+  NULL,
+  OBJECT,
+  OTHER,
+  TEXT,
+  TRUE,
+} from "./field-hash.ts";
 
-/** Bytes of a hash: three words, little-endian as on all processors that Node runs on but IBM's. */
-export const ROW_HASH_BYTES = 12;
+/** Bytes of a hash, its words little-endian as on all processors that Node runs on but IBM's. */
+export const ROW_HASH_BYTES = HASH_WORDS * 4;
 
-/** Sequences of keys that are kept with their order; rows of one source have a few. */
-const SHAPES_KEPT = 16;
-
-// What a value begins with; a text and a list carry their length in the same word.
-const NULL = 1;
-const FALSE = 2;
-const TRUE = 3;
-const INTEGER = 4;
-const FLOAT = 5;
-const BIG = 6;
-const TEXT = 7;
-const LIST = 8;
-const OBJECT = 9;
-const OTHER = 10;
-const WIDE_TEXT = 11;
-const LENGTH_SHIFT = 4;
-
-/** Whoever takes a hash as its three words. */
-export interface HashWords {
-  appendWords(first: number, second: number, third: number): void;
-}
-
-/** The keys of an object as they come. */
-interface Shape {
-  readonly keys: readonly string[];
-  /** Where in `keys` the sorted keys stand. */
-  readonly order: readonly number[];
-  /** A hash of the sorted keys, which stands for them. */
-  readonly words: readonly [number, number, number];
-}
+const LAST_ASCII = 0x7f;
 
 export class RowHasher {
-  /** The hash that was made last. */
-  readonly hash: Uint8Array = new Uint8Array(ROW_HASH_BYTES);
-  readonly #hashWords: Int32Array = new Int32Array(this.hash.buffer);
-  #words = new Int32Array(256);
-  #size = 0;
-  readonly #shapes: Shape[] = [];
-  /** Members of the objects that are being hashed, the innermost last. */
-  readonly #members: unknown[] = [];
-  #memberCount = 0;
-  readonly #float = new Float64Array(1);
-  readonly #floatWords: Int32Array = new Int32Array(this.#float.buffer);
+  /** The hash that was made last: its words and its bytes. */
+  readonly words: Int32Array = new Int32Array(HASH_WORDS);
+  readonly hash: Uint8Array = new Uint8Array(this.words.buffer);
+  /** What the hash is becoming; behind it those of the objects within. */
+  #sums = new Int32Array(HASH_WORDS * 4);
+  #sumsView = new DataView(this.#sums.buffer);
+  readonly #seeds = new KeySeeds();
+  /** The keys of the row before, and their seeds: most rows have the same. */
+  readonly #keys: string[] = [];
+  readonly #seedsOfKeys: number[] = [];
+  readonly #number = new Float64Array(1);
+  readonly #numberView = new DataView(this.#number.buffer);
+  /** A text, four characters a word. */
+  #text = new Int32Array(64);
+  #textView = new DataView(this.#text.buffer);
 
-  /** Hashes a value; the answer is `hash`, which the next call overwrites. */
+  /** Hashes a row, or any value; the answer is `hash`, which the next call overwrites. */
   of(value: unknown): Uint8Array {
-    this.#run(value);
+    this.#begin(0);
+    if (isRecord(value)) this.#members(value, 0);
+    else this.#field(0, value, 0);
+    return this.#end();
+  }
+
+  /** Hashes these fields of a row as if it had no others. */
+  ofFields(fields: readonly string[], valueIn: (field: string) => unknown): Uint8Array {
+    this.#begin(0);
+    for (const field of fields) this.#field(this.#seeds.of(field), valueIn(field), 0);
+    return this.#end();
+  }
+
+  #end(): Uint8Array {
+    const { words } = this;
+    for (let i = 0; i < HASH_WORDS; i++) words[i] = this.#sums[i]!;
     return this.hash;
   }
 
-  /** Hashes a value and adds it to the hashes. */
-  addTo(hashes: HashWords, value: unknown): void {
-    this.#run(value);
-    const words = this.#hashWords;
-    hashes.appendWords(words[0]!, words[1]!, words[2]!);
+  #begin(depth: number): void {
+    const end = (depth + 1) * HASH_WORDS;
+    if (end > this.#sums.length) {
+      const grown = new Int32Array(end * 2);
+      grown.set(this.#sums);
+      this.#sums = grown;
+      this.#sumsView = new DataView(grown.buffer);
+    }
+    this.#sums.fill(0, depth * HASH_WORDS, end);
   }
 
-  #run(value: unknown): void {
-    this.#size = 0;
-    this.#memberCount = 0;
-    this.#value(value, 0);
-    this.#murmur();
-  }
-
-  #room(words: number): void {
-    if (this.#size + words <= this.#words.length) return;
-    const grown = new Int32Array(Math.max(this.#words.length * 2, this.#size + words));
-    grown.set(this.#words);
-    this.#words = grown;
-  }
-
-  #word(word: number): void {
-    this.#room(1);
-    this.#words[this.#size++] = word;
-  }
-
-  #value(value: unknown, depth: number): void {
-    switch (typeof value) {
-      case "string":
-        this.#text(TEXT, value);
-        return;
-      case "number":
-        this.#number(value);
-        return;
-      case "boolean":
-        this.#word(value ? TRUE : FALSE);
-        return;
-      case "bigint":
-        if (value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER) this.#number(Number(value));
-        else this.#text(BIG, String(value));
-        return;
-      case "object":
-        if (value === null) this.#word(NULL);
-        else this.#object(value, depth);
-        return;
-      default:
-        this.#word(NULL);
+  /** An undefined member is an absent one. */
+  #members(record: Record<string, unknown>, depth: number): void {
+    const keys = this.#keys;
+    const seeds = this.#seedsOfKeys;
+    let i = 0;
+    for (const key in record) {
+      const value = record[key];
+      if (depth === 0 && keys[i] !== key) {
+        keys[i] = key;
+        seeds[i] = this.#seeds.of(key);
+      }
+      const seed = depth === 0 ? seeds[i++]! : this.#seeds.of(key);
+      // the most frequent kind without a call
+      if (typeof value === "string") this.#addText(seed, TEXT, value, depth);
+      else if (value !== undefined) this.#field(seed, value, depth);
     }
   }
 
-  #number(value: number): void {
+  #field(seed: number, value: unknown, depth: number): void {
+    switch (typeof value) {
+      case "string":
+        this.#addText(seed, TEXT, value, depth);
+        return;
+      case "number":
+        this.#addNumber(seed, kindOfNumber(value), value, depth);
+        return;
+      case "boolean":
+        addHashOfNothing(this.#sums, depth * HASH_WORDS, seed, value ? TRUE : FALSE);
+        return;
+      case "bigint":
+        if (value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER)
+          this.#field(seed, Number(value), depth);
+        else this.#addText(seed, BIG, String(value), depth);
+        return;
+      case "object":
+        if (value !== null) {
+          this.#object(seed, value, depth);
+          return;
+        }
+    }
+    addHashOfNothing(this.#sums, depth * HASH_WORDS, seed, NULL);
+  }
+
+  #addNumber(seed: number, kind: number, value: number, depth: number): void {
     // -0 is the integer 0, as in JSON
-    if ((value | 0) === value) {
-      this.#room(2);
-      this.#words[this.#size++] = INTEGER;
-      this.#words[this.#size++] = value;
-    } else this.#double(Number.isSafeInteger(value) ? INTEGER | (1 << LENGTH_SHIFT) : FLOAT, value);
+    this.#number[0] = value + 0;
+    addHash(this.#sums, depth * HASH_WORDS, seed, kind, this.#numberView, 0, 8);
   }
 
-  #double(kind: number, value: number): void {
-    this.#float[0] = value;
-    this.#room(3);
-    this.#words[this.#size++] = kind;
-    this.#words[this.#size++] = this.#floatWords[0]!;
-    this.#words[this.#size++] = this.#floatWords[1]!;
-  }
-
-  /** Four characters a word where all are Latin-1, else two. */
-  #text(kind: number, text: string): void {
+  #addText(seed: number, kind: number, text: string, depth: number): void {
     const { length } = text;
-    this.#room((length >> 1) + 3);
-    const words = this.#words;
-    let at = this.#size;
-    words[at++] = kind | (length << LENGTH_SHIFT);
-    const start = at;
-    let high = 0;
+    if (length + 4 > this.#text.length * 4) {
+      this.#text = new Int32Array(length);
+      this.#textView = new DataView(this.#text.buffer);
+    }
+    const words = this.#text;
+    let all = 0;
+    let at = 0;
     let i = 0;
     for (; i + 3 < length; i += 4) {
       const a = text.charCodeAt(i);
       const b = text.charCodeAt(i + 1);
       const c = text.charCodeAt(i + 2);
       const d = text.charCodeAt(i + 3);
-      high |= a | b | c | d;
+      all |= a | b | c | d;
       words[at++] = a | (b << 8) | (c << 16) | (d << 24);
     }
     let rest = 0;
     for (let shift = 0; i < length; i++, shift += 8) {
       const code = text.charCodeAt(i);
-      high |= code;
+      all |= code;
       rest |= code << shift;
     }
-    if (length & 3) words[at++] = rest;
-    if (high > 0xff) {
-      at = start;
-      words[at++] = WIDE_TEXT;
-      for (i = 0; i + 1 < length; i += 2) words[at++] = text.charCodeAt(i) | (text.charCodeAt(i + 1) << 16);
-      if (i < length) words[at++] = text.charCodeAt(i);
+    words[at] = rest;
+    const place = depth * HASH_WORDS;
+    if (all <= LAST_ASCII) {
+      addHash(this.#sums, place, seed, kindWithLength(kind, length), this.#textView, 0, length);
+      return;
     }
-    this.#size = at;
+    const bytes = Buffer.from(text);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    addHash(this.#sums, place, seed, kindWithLength(kind, bytes.length), view, 0, bytes.length);
   }
 
-  #object(value: object, depth: number): void {
+  #object(seed: number, value: object, depth: number): void {
+    if (value instanceof PyFloat) this.#addNumber(seed, FLOAT, value.value, depth);
+    else if (value instanceof Date) this.#field(seed, value.getTime() * 1000, depth);
+    else if (value instanceof TypedValue) {
+      const micros = value.kind === "datetime" ? timestampMicros(value.text) : undefined;
+      if (micros === undefined) this.#addText(seed, TEXT, value.text, depth);
+      else this.#field(seed, micros, depth);
+    } else if (isRecord(value)) {
+      this.#beginNested(depth);
+      this.#members(value, depth + 1);
+      this.#addNested(seed, OBJECT, depth);
+    } else if (Array.isArray(value)) {
+      this.#beginNested(depth);
+      for (let i = 0; i < value.length; i++) this.#field(i, value[i], depth + 1);
+      this.#addNested(seed, kindWithLength(LIST, value.length), depth);
+    } else this.#addText(seed, OTHER, plainJson(value, { sortKeys: true }), depth);
+  }
+
+  #beginNested(depth: number): void {
     if (depth >= JSON_DEPTH_MAX) {
       throw new EngineError(
         "VALUE_UNSUPPORTED",
         `A value has more than ${JSON_DEPTH_MAX} levels of nesting, or contains itself.`,
       );
     }
-    const prototype = Object.getPrototypeOf(value);
-    if (prototype === Object.prototype || prototype === null) {
-      this.#record(value as Record<string, unknown>, depth);
-    } else if (Array.isArray(value)) {
-      this.#word(LIST | (value.length << LENGTH_SHIFT));
-      for (const member of value) this.#value(member, depth + 1);
-    } else if (value instanceof PyFloat) this.#double(FLOAT, value.value);
-    else if (value instanceof Date) this.#number(value.getTime() * 1000);
-    else if (value instanceof TypedValue) {
-      const micros = value.kind === "datetime" ? timestampMicros(value.text) : undefined;
-      if (micros === undefined) this.#text(TEXT, value.text);
-      else this.#value(micros, depth);
-    } else this.#text(OTHER, plainJson(value, { sortKeys: true }));
+    this.#begin(depth + 1);
   }
 
-  /** An undefined member is an absent one. The members are read as they come, then hashed by their sorted keys. */
-  #record(record: Record<string, unknown>, depth: number): void {
-    const members = this.#members;
-    const base = this.#memberCount;
-    let shape = this.#shapes[0];
-    let at = base;
-    // no array of keys or values is made: it would be the one thing per row that has to be collected
-    for (const key in record) {
-      const member = record[key];
-      if (member === undefined) continue;
-      if (shape !== undefined && shape.keys[at - base] !== key) shape = undefined;
-      members[at++] = member;
-    }
-    if (shape === undefined || shape.keys.length !== at - base) shape = this.#shapeOf(record);
-    const { order, words } = shape;
-    this.#room(4);
-    this.#words[this.#size++] = OBJECT;
-    this.#words[this.#size++] = words[0];
-    this.#words[this.#size++] = words[1];
-    this.#words[this.#size++] = words[2];
-    this.#memberCount = at;
-    for (let i = 0; i < order.length; i++) {
-      const member = members[base + order[i]!];
-      // the most frequent kinds without a call
-      if (typeof member === "string") this.#text(TEXT, member);
-      else if (typeof member === "number") {
-        if ((member | 0) === member && this.#size + 2 <= this.#words.length) {
-          this.#words[this.#size++] = INTEGER;
-          this.#words[this.#size++] = member;
-        } else this.#number(member);
-      } else this.#value(member, depth + 1);
-    }
-    this.#memberCount = base;
-  }
-
-  #shapeOf(record: Record<string, unknown>): Shape {
-    const keys: string[] = [];
-    for (const key in record) if (record[key] !== undefined) keys.push(key);
-    const shapes = this.#shapes;
-    for (let i = 0; i < shapes.length; i++) {
-      const shape = shapes[i]!;
-      if (!sameKeys(shape.keys, keys)) continue;
-      shapes[i] = shapes[0]!;
-      shapes[0] = shape;
-      return shape;
-    }
-    const order = keys.map((_, i) => i).sort((a, b) => (keys[a]! < keys[b]! ? -1 : 1));
-    const hasher = new RowHasher();
-    hasher.of(order.map((i) => keys[i]));
-    const [first, second, third] = hasher.#hashWords;
-    const shape = { keys, order, words: [first!, second!, third!] as const };
-    shapes.unshift(shape);
-    if (shapes.length > SHAPES_KEPT) shapes.pop();
-    return shape;
-  }
-
-  #murmur(): void {
-    const size = this.#size;
-    // the last block is filled up with zeros: a value's form says itself where it ends
-    this.#room(4);
-    const blocks = this.#words;
-    for (let at = size; at & 3; at++) blocks[at] = 0;
-    let h1 = 0;
-    let h2 = 0;
-    let h3 = 0;
-    let h4 = 0;
-    for (let at = 0; at < size; at += 4) {
-      h1 ^= Math.imul(rotl(Math.imul(blocks[at]!, 0x239b961b), 15), 0xab0e9789);
-      h1 = (Math.imul((rotl(h1, 19) + h2) | 0, 5) + 0x561ccd1b) | 0;
-      h2 ^= Math.imul(rotl(Math.imul(blocks[at + 1]!, 0xab0e9789), 16), 0x38b34ae5);
-      h2 = (Math.imul((rotl(h2, 17) + h3) | 0, 5) + 0x0bcaa747) | 0;
-      h3 ^= Math.imul(rotl(Math.imul(blocks[at + 2]!, 0x38b34ae5), 17), 0xa1e38b93);
-      h3 = (Math.imul((rotl(h3, 15) + h4) | 0, 5) + 0x96cd1c35) | 0;
-      h4 ^= Math.imul(rotl(Math.imul(blocks[at + 3]!, 0xa1e38b93), 18), 0x239b961b);
-      h4 = (Math.imul((rotl(h4, 13) + h1) | 0, 5) + 0x32ac3b17) | 0;
-    }
-    const length = ((size + 3) & ~3) * 4;
-    h1 ^= length;
-    h2 ^= length;
-    h3 ^= length;
-    h4 ^= length;
-    h1 = (h1 + h2 + h3 + h4) | 0;
-    h2 = mixed((h2 + h1) | 0);
-    h3 = mixed((h3 + h1) | 0);
-    h4 = mixed((h4 + h1) | 0);
-    h1 = mixed(h1);
-    h1 = (h1 + h2 + h3 + h4) | 0;
-    this.#hashWords[0] = h1;
-    this.#hashWords[1] = h2 + h1;
-    this.#hashWords[2] = h3 + h1;
+  /** The hash of what is within becomes a value of what it is in. */
+  #addNested(seed: number, kind: number, depth: number): void {
+    const from = (depth + 1) * ROW_HASH_BYTES;
+    addHash(this.#sums, depth * HASH_WORDS, seed, kind, this.#sumsView, from, from + ROW_HASH_BYTES);
   }
 }
 
-function sameKeys(a: readonly string[], b: readonly string[]): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
-}
-
-function rotl(word: number, bits: number): number {
-  return (word << bits) | (word >>> (32 - bits));
-}
-
-function mixed(word: number): number {
-  let h = word;
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-  return h ^ (h >>> 16);
+function isRecord(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
 }

@@ -141,7 +141,10 @@ export class RowsAtLast {
   /** Call when the page of the rows that were remembered is written. */
   pageWritten(): void {
     const { own } = this.boundary;
-    for (const row of this.waiting) this.rowHasher.addTo(own, this.identity(row));
+    for (const row of this.waiting) {
+      this.ownHash(row);
+      own.appendWords(this.rowHasher.words);
+    }
     this.waiting.length = 0;
   }
 
@@ -216,7 +219,10 @@ export class RowsAtLast {
 
   /** Overwritten by the next call. */
   private ownHash(row: unknown): Uint8Array {
-    return this.rowHasher.of(this.identity(row));
+    const { key } = this;
+    if (key === undefined) return this.rowHasher.of(row);
+    const fields = typeof key === "string" ? [key] : key;
+    return this.rowHasher.ofFields(fields, (field) => this.keyValue(row, field));
   }
 
   private dltHashes(rows: readonly unknown[], bytes: number): Uint8Array[] {

@@ -560,6 +560,7 @@ export function sortByCodePoint(keys: string[]): string[] {
 
 /** The order of two strings by code point. */
 export function compareCodePoints(a: string, b: string): number {
+  if (a === b) return 0;
   const length = Math.min(a.length, b.length);
   for (let i = 0; i < length; i += 1) {
     let x = a.charCodeAt(i);

@@ -4,14 +4,14 @@
  *
  *     chunk    0, 1, 2, …; chunk 0 replaces all chunks that were there, the others add to them
  *     hashes   base64 of hashes of equal length, one behind the other; empty when nothing has to be remembered.
- *              With `murmur3:` before it they are those of extract/row-hash.ts, else dlt's
+ *              With `fields:` before it they are those of extract/row-hash.ts, else dlt's
  */
 
 import type { Table } from "./types.ts";
 
 export const BOUNDARY_TABLE = "_loadwright_boundary";
 
-export const OWN_HASHES_MARK = "murmur3:";
+export const OWN_HASHES_MARK = "fields:";
 
 /** Whose hashes they are: the state's path to the cursor. */
 export const BOUNDARY_KEY = ["pipeline_name", "source_name", "resource_name", "cursor_path"] as const;
