@@ -11,6 +11,8 @@ import type { ExtractedColumn, JobInfo } from "../package/types.ts";
 import type { DataType } from "../schema/types.ts";
 import type { ColumnsPage, JsonlPage } from "./page.ts";
 import { RowBlocks } from "./row-blocks.ts";
+import type { ValuesBlock } from "./row-columns.ts";
+import { RowsAsColumns } from "./rows-as-columns.ts";
 
 const LF = 0x0a;
 
@@ -34,10 +36,18 @@ interface OpenColumns {
   readonly columns: readonly ExtractedColumn[];
 }
 
-type OpenJob = OpenLines | OpenColumns;
+interface OpenValues {
+  readonly kind: "values";
+  readonly file: string;
+  readonly writer: BlockFileWriter;
+  readonly keys: readonly string[];
+}
+
+type OpenJob = OpenLines | OpenColumns | OpenValues;
 
 export class JobWriter {
   private readonly blocks = new RowBlocks();
+  private readonly columns = new RowsAsColumns();
   private readonly dir: string;
   private readonly jobBytesMax: number;
   private readonly sync: boolean;
@@ -57,7 +67,16 @@ export class JobWriter {
   /** Writes rows as objects; returns the bytes. */
   async writeRows(table: string, rows: readonly unknown[], guesses?: Guesses): Promise<number> {
     let written = 0;
-    for (const block of this.blocks.of(rows)) {
+    let from = 0;
+    // guesses are about the texts of lines
+    const asColumns = guesses === undefined ? this.columns.of(table, rows) : [];
+    for (const block of asColumns) {
+      written += block.bytes.length;
+      from += block.rows;
+      await this.after(() => this.writeValues(table, block));
+    }
+    if (from === rows.length) return written;
+    for (const block of this.blocks.of(from === 0 ? rows : rows.slice(from))) {
       written += block.bytes.length;
       await this.append(table, block.bytes, block.rows, guesses, undefined);
     }
@@ -112,6 +131,19 @@ export class JobWriter {
     await (job as OpenColumns).writer.append(buffer);
   }
 
+  private async writeValues(table: string, { bytes, rows, keys }: ValuesBlock): Promise<void> {
+    let job = this.open.get(table);
+    const fits = job?.kind === "values" && sameKeys(job.keys, keys) && job.writer.bytes < this.jobBytesMax;
+    if (job && !fits) this.close(table);
+    if (!fits) {
+      const file = formatJobName({ table, fileId: newFileId(), retry: 0, format: "blocks" });
+      const writer = await BlockFileWriter.create(join(this.dir, file));
+      job = { kind: "values", file, writer, keys };
+      this.open.set(table, job);
+    }
+    await (job as OpenValues).writer.appendCopy(bytes, rows);
+  }
+
   private async write(
     table: string,
     bytes: Uint8Array,
@@ -159,7 +191,7 @@ export class JobWriter {
   private close(table: string): void {
     const job = this.open.get(table)!;
     this.open.delete(table);
-    const closed = job.kind === "lines" ? this.closeLines(table, job) : this.closeColumns(table, job);
+    const closed = job.kind === "lines" ? this.closeLines(table, job) : this.closeBlocks(table, job);
     closed.catch(() => {});
     this.closing.push(closed);
   }
@@ -181,9 +213,11 @@ export class JobWriter {
     };
   }
 
-  private async closeColumns(table: string, { writer, file, columns }: OpenColumns): Promise<JobInfo> {
+  private async closeBlocks(table: string, job: OpenColumns | OpenValues): Promise<JobInfo> {
+    const { writer, file } = job;
     await writer.close({ sync: this.sync });
-    return { file, table, rows: writer.rows, bytes: writer.bytes, columns };
+    const form = job.kind === "columns" ? { columns: job.columns } : { keys: job.keys };
+    return { file, table, rows: writer.rows, bytes: writer.bytes, ...form };
   }
 }
 
@@ -207,6 +241,10 @@ function isBlank(bytes: Uint8Array, from: number, to: number): boolean {
     if (byte !== 0x20 && byte !== 0x09 && byte !== 0x0d) return false;
   }
   return true;
+}
+
+function sameKeys(a: readonly string[], b: readonly string[]): boolean {
+  return a === b || (a.length === b.length && a.every((key, i) => key === b[i]));
 }
 
 function sameGuesses(a: Guesses | undefined, b: Guesses | undefined): boolean {

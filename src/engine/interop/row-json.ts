@@ -55,7 +55,7 @@ function isPlainNumber(value: number): boolean {
 }
 
 /** Of no class, whose instances may tell JSON.stringify something else. */
-function isPlainObject(value: unknown): value is Record<string, unknown> {
+export function isPlainObject(value: unknown): value is Record<string, unknown> {
   if (typeof value !== "object" || value === null) return false;
   const prototype = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null;

@@ -142,8 +142,13 @@ export class ColumnBuffer {
 
   /** The texts, and behind them zeros up to a multiple of 8 bytes. */
   paddedText(): Buffer {
-    if (this.textLength + 8 > this.text.length) this.growText(this.textLength + 8);
+    this.reserveText(8);
     return this.text.fill(0, this.textLength, this.textLength + 8);
+  }
+
+  /** Makes room for so many bytes behind the texts. */
+  reserveText(bytes: number): void {
+    if (this.textLength + bytes > this.text.length) this.growText(this.textLength + bytes);
   }
 
   private growText(needed: number): void {

@@ -4,7 +4,7 @@
  * path, the rows are written as the lines that they stand for, and the scanner gets those.
  */
 
-import { type BlockColumn, corruptCell, isValidAt, textReader } from "../package/block-format.ts";
+import { type BlockColumn, isValidAt, textReader } from "../package/block-format.ts";
 import { type ColumnsView, linesOfColumns } from "../package/column-lines.ts";
 import type { ExtractedColumn } from "../package/types.ts";
 import { coerce } from "../schema/coerce.ts";
@@ -13,16 +13,12 @@ import { putCell } from "./put-cell.ts";
 import type { RowPath } from "./row-path.ts";
 import { isPlainDecimal, type Scanner } from "./scanner.ts";
 import type { NormalizeTables, Slot, TableState } from "./table-state.ts";
+import { always, isUnmarked, textsEnd } from "./text-cells.ts";
 
 type OnError = (lineAt: number, error: unknown, lines: Uint8Array) => never;
 
 const DAY_MICROS = 86_400_000_000;
 const TWO_32 = 4294967296;
-/** The UTF-8 form of dlt's type marks, U+F026…U+F02E. */
-const MARK_LEAD = 0xef;
-const MARK_SECOND = 0x80;
-const MARK_FIRST = 0xa6;
-const MARK_LAST = 0xae;
 
 const decoder = new TextDecoder("utf-8");
 
@@ -175,41 +171,6 @@ function appendJson(
     putCell(slot, to + i, value);
   }
   return true;
-}
-
-type Allowed = (data: Uint8Array, start: number, end: number) => boolean;
-
-const always: Allowed = () => true;
-
-/** Does it carry none of dlt's type marks? */
-const isUnmarked: Allowed = (data, start, end) =>
-  end - start < 3 ||
-  data[start] !== MARK_LEAD ||
-  data[start + 1] !== MARK_SECOND ||
-  data[start + 2]! < MARK_FIRST ||
-  data[start + 2]! > MARK_LAST;
-
-/**
- * Where the texts of the rows from `from` up to `to` end that begin at `at`; -1: one of them is not allowed.
- * Errors: PACKAGE_CORRUPT for a text that is longer than the column.
- */
-function textsEnd(
-  block: ColumnsView,
-  { name, data, valid }: BlockColumn,
-  from: number,
-  to: number,
-  at: number,
-  allowed: Allowed,
-): number {
-  for (let row = from; row < to; row++) {
-    if (valid !== null && !isValidAt(valid, row)) continue;
-    const start = at + 4;
-    if (start > data.length) throw corruptCell(block, name, row);
-    at = start + ((data[at]! | (data[at + 1]! << 8) | (data[at + 2]! << 16) | (data[at + 3]! << 24)) >>> 0);
-    if (at > data.length) throw corruptCell(block, name, row);
-    if (!allowed(data, start, at)) return -1;
-  }
-  return at;
 }
 
 /** Of a day: `24:00:00` is not one. */

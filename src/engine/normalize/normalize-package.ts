@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { RunContext } from "../context.ts";
 import { EngineError } from "../errors.ts";
 import { JsonSyntaxError } from "../interop/json.ts";
-import { readBlocks } from "../package/block-format.ts";
+import { type Block, readBlocks } from "../package/block-format.ts";
 import { createJobFile, type JobFileWriter, type JobFormat } from "../package/job-file.ts";
 import { formatJobName, newFileId } from "../package/job-name.ts";
 import type { JobInfo, SchemaChange } from "../package/types.ts";
@@ -19,6 +19,7 @@ import { type RejectedCount, RejectedRows } from "./rejected.ts";
 import { RowPath } from "./row-path.ts";
 import { Scanner } from "./scanner.ts";
 import { NormalizeTables, type TableState } from "./table-state.ts";
+import { ValuesScan } from "./values-scan.ts";
 
 /** A table's rows are written as a block when there are this many of them, or this many bytes. */
 const BLOCK_ROWS = 12_288;
@@ -26,6 +27,7 @@ const BLOCK_BYTES = 8 << 20;
 /** A job that is loaded while the next ones are made: small, so that loading begins early and never ends late. */
 const AHEAD_JOB_BYTES = 16 << 20;
 const PROGRESS_MS = 100;
+const NO_BYTES = new Uint8Array(0);
 
 export interface NormalizeWork {
   readonly loadId: string;
@@ -99,14 +101,11 @@ export async function normalizePackage(work: NormalizeWork, context: RunContext)
         scanners.set(job.table, scanner);
       }
       rowPath.setGuesses(job.guesses);
-      if (job.columns) {
-        const columns = new ColumnsScan(tables, rowPath, scanner, job.table);
-        const { counts } = scanner;
+      const scanBlock = blockScan(job, tables, rowPath, scanner);
+      if (scanBlock) {
         for await (const block of readBlocks(join(work.from, job.file))) {
           context.signal.throwIfAborted();
-          columns.scan(block, job.columns, (lineAt, error, lines) => {
-            throw rowError(error, job, counts.rows + 1, lineAt, lines, lineAt);
-          });
+          scanBlock(block);
           bytesDone += block.bytes;
           await output.writeFull(states());
           if (context.now() - lastProgress > PROGRESS_MS) report(job.table);
@@ -150,6 +149,32 @@ export async function normalizePackage(work: NormalizeWork, context: RunContext)
     rejected: Object.fromEntries(rejected.counts),
     slowRows,
   };
+}
+
+/** How the blocks of a job are added that are no lines; undefined: it has lines. */
+function blockScan(
+  job: JobInfo,
+  tables: NormalizeTables,
+  rowPath: RowPath,
+  scanner: Scanner,
+): ((block: Block) => void) | undefined {
+  const { counts } = scanner;
+  const { columns, keys } = job;
+  if (columns) {
+    const scan = new ColumnsScan(tables, rowPath, scanner, job.table);
+    return (block) =>
+      scan.scan(block, columns, (lineAt, error, lines) => {
+        throw rowError(error, job, counts.rows + 1, lineAt, lines, lineAt);
+      });
+  }
+  if (keys) {
+    const scan = new ValuesScan(tables, rowPath, scanner, job.table, keys);
+    return (block) =>
+      scan.scan(block, (error) => {
+        throw rowError(error, job, counts.rows + 1, 0, NO_BYTES, 0);
+      });
+  }
+  return undefined;
 }
 
 /** They are in the form of normalized rows from the beginning. */

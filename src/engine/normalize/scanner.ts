@@ -5,7 +5,7 @@
  * and hands it over. `test/unit/scanner.test.ts` runs both paths over the same documents.
  */
 
-import { decodeTyped, parseJsonDocument } from "../interop/json.ts";
+import { decodeTyped, type JsonDoc, parseJsonDocument } from "../interop/json.ts";
 import { NestedIdHasher } from "../interop/keccak.ts";
 import { ROW_ID_LENGTH, writeFreshRowId } from "../interop/row-id.ts";
 import { coerce } from "../schema/coerce.ts";
@@ -18,6 +18,7 @@ import type { RowPath } from "./row-path.ts";
 import { scanDate, scanTimestamp } from "./scan-time.ts";
 import { type KeyEntry, type ListShape, ObjectShape, ShapeLearner } from "./shape.ts";
 import type { NormalizeTables, Slot, TableState } from "./table-state.ts";
+import { isUnmarked } from "./text-cells.ts";
 
 const LF = 0x0a;
 const QUOTE = 0x22;
@@ -144,14 +145,14 @@ export class Scanner {
         let lineEnd = bytes.indexOf(LF, at);
         if (lineEnd < 0 || lineEnd >= end) lineEnd = end;
         try {
-          this.slowRow(at, lineEnd);
+          this.addDocument(parseJsonDocument(this.bytes, at, lineEnd));
         } catch (error) {
           onError(at, error);
         }
         after = lineEnd;
-        this.counts.slow++;
+      } else {
+        this.counts.rows++;
       }
-      this.counts.rows++;
       at = after + 1;
     }
     this.writeIds();
@@ -173,9 +174,15 @@ export class Scanner {
     }
   }
 
-  private slowRow(start: number, end: number): void {
-    const doc = parseJsonDocument(this.bytes, start, end);
+  /** A row for the row path; what that decides is learned. */
+  addDocument(doc: JsonDoc): void {
     this.rowPath.add(this.rootTable, doc);
+    this.counts.slow++;
+    this.counts.rows++;
+    this.learn(doc);
+  }
+
+  private learn(doc: JsonDoc): void {
     if (!(doc instanceof Map)) return;
     // a contract may have discarded every row so far, and the table with them
     const table = this.tables.schema.tables.get(this.rootTable);
@@ -471,6 +478,13 @@ export class Scanner {
       byte = bytes[++at]!;
     }
     return this.putString(table, slot, row, start, at) ? at + 1 : BAIL;
+  }
+
+  /** A text that stands there as it is, without escapes; false: it may need the row path. */
+  putText(slot: Slot, row: number, bytes: Buffer, start: number, end: number): boolean {
+    if (!isUnmarked(bytes, start, end)) return false;
+    this.bytes = bytes as never;
+    return this.putString(this.shape.table, slot, row, start, end);
   }
 
   private putString(table: TableState, slot: Slot, row: number, start: number, end: number): boolean {

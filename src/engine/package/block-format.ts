@@ -123,6 +123,11 @@ function mark(first: number, second: number): Uint8Array {
   return bytes;
 }
 
+/** The same as one piece of memory of its own. */
+export function copyOfBlock(buffer: TableBuffer): Uint8Array {
+  return Buffer.concat(encodeBlock(buffer));
+}
+
 /**
  * Writes a job file. `append` copies the block and empties the buffer, so normalizing goes on while the
  * file is written; at most one write is under way, and `append` waits for it before it copies the next.
@@ -169,11 +174,21 @@ export class BlockFileWriter {
       this.memory.set(part, at);
       at += part.length;
     }
-    this.rows += buffer.rows;
-    this.blocks++;
-    this.bytes += length;
+    this.begin(this.memory.subarray(0, length), buffer.rows);
     buffer.clear();
-    this.pending = writeAll(this.file, this.memory.subarray(0, length));
+  }
+
+  /** Writes what `copyOfBlock` made of so many rows; nobody may change it any more. */
+  async appendCopy(block: Uint8Array, rows: number): Promise<void> {
+    await this.settle();
+    this.begin(block, rows);
+  }
+
+  private begin(block: Uint8Array, rows: number): void {
+    this.rows += rows;
+    this.blocks++;
+    this.bytes += block.length;
+    this.pending = writeAll(this.file, block);
     // Reported by settle(); without this Node would end the process if nobody calls it in time.
     this.pending.catch(() => {});
   }

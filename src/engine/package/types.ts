@@ -22,7 +22,7 @@ export interface JobName {
   /** 10 hex digits. */
   readonly fileId: string;
   readonly retry: number;
-  /** `typed-jsonl`, or `blocks` with `JobInfo.columns`: extracted rows; else normalized rows (see job-file.ts). */
+  /** `typed-jsonl`, or `blocks` with `JobInfo.columns` or `keys`: extracted rows; else normalized ones (see job-file.ts). */
   readonly format: "typed-jsonl" | JobFormat;
 }
 
@@ -46,6 +46,8 @@ export interface JobInfo {
   readonly guesses?: Readonly<Record<string, DataType>>;
   /** Extracted jobs of blocks: all columns in the order of a row's keys, those without any value too. */
   readonly columns?: readonly ExtractedColumn[];
+  /** Extracted jobs of blocks whose columns have no types, only the values of lines: the keys of every row. */
+  readonly keys?: readonly string[];
 }
 
 export interface ResourceInPackage {

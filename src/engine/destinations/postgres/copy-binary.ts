@@ -4,8 +4,8 @@
  *     file = "PGCOPY\n\xff\r\n\0" u32(0) u32(0) row* i16(-1)
  *     row  = i16 columns, then per column i32 length (-1: null) and that many bytes, big-endian
  *
- * Rows go out in pieces of about 256 KB; each piece is memory of its own, because the socket keeps it until
- * it is sent. What the server would take as another value (an integer that loses its upper half, a time that
+ * Rows go out in pieces of about 256 KB, from two memories in turn: while one is sent the other is filled. New
+ * memory for each piece would keep the garbage collector at work. What the server would take as another value (an integer that loses its upper half, a time that
  * wraps) is refused here; everything else the server checks itself and names the column.
  */
 
@@ -19,7 +19,7 @@ import { numericBytesMax, plainDigits, writeNumeric, writeSpecialNumeric } from 
 /** What is handed to the socket at a time. */
 export const PIECE_BYTES = 256 << 10;
 /** A row of usual width fits behind a piece that is nearly full. */
-const SPARE_BYTES = 32 << 10;
+const MEMORY_BYTES = PIECE_BYTES + (32 << 10);
 
 type Codec =
   | "bool"
@@ -144,8 +144,9 @@ export class BinaryEncoder {
   private readonly removesNuls: boolean;
   /** Bytes of a row without its texts. */
   private readonly rowBytes: number;
-  private memory = Buffer.allocUnsafeSlow(PIECE_BYTES + SPARE_BYTES);
+  private memory = Buffer.allocUnsafeSlow(MEMORY_BYTES);
   private view = new DataView(this.memory.buffer);
+  private other: Buffer<ArrayBuffer> = Buffer.allocUnsafeSlow(MEMORY_BYTES);
   private at = 0;
 
   /** Every column must have a `binaryCodec`. */
@@ -162,7 +163,10 @@ export class BinaryEncoder {
     this.at += 8;
   }
 
-  /** The pieces that became full; the rest stays for the next block. */
+  /**
+   * The pieces that became full; the rest stays for the next block. A piece is valid until the one after the next
+   * is asked for.
+   */
   *encode(block: Block): Generator<Buffer, void, undefined> {
     for (const cells of this.cells) cells.use(block);
     for (let row = 0; row < block.rows; row++) {
@@ -186,10 +190,13 @@ export class BinaryEncoder {
   }
 
   private take(): Buffer {
-    const piece = this.memory.subarray(0, this.at);
-    this.memory = Buffer.allocUnsafeSlow(PIECE_BYTES + SPARE_BYTES);
+    const { memory } = this;
+    const piece = memory.subarray(0, this.at);
+    this.memory = this.other;
     this.view = new DataView(this.memory.buffer);
     this.at = 0;
+    // what one long row needed is not kept for the others
+    this.other = memory.length > MEMORY_BYTES ? Buffer.allocUnsafeSlow(MEMORY_BYTES) : memory;
     return piece;
   }
 

@@ -40,16 +40,21 @@ export async function copyFiles(
   const format = binary ? "binary" : "text, encoding 'UTF8'";
   const sql = `copy ${qualified(dialect, into)} (${names}) from stdin (format ${format})`;
   const sink = new Sink(connection.client.query(copyFrom(sql)));
+  let sent = Promise.resolve();
   try {
     for (const file of files) {
       for await (const block of readBlocks(file)) {
         for (const piece of encoder.encode(block)) {
           if (options.signal.aborted) throw new EngineError("CANCELLED", "The load was cancelled.");
-          await sink.write(piece);
+          // the next piece is encoded while this one is sent
+          await sent;
+          sent = sink.write(piece);
+          sent.catch(() => {});
         }
         options.onProgress?.(encoder.rows);
       }
     }
+    await sent;
     await sink.write(encoder.finish());
     const rows = await sink.end();
     return { rows, nulsRemoved: encoder.nulsRemoved() };
@@ -77,6 +82,7 @@ class Sink {
     });
   }
 
+  /** Returns when the piece is sent, unless it is a small one. */
   async write(piece: Buffer): Promise<void> {
     if (this.failure !== undefined) throw this.failure;
     if (this.stream.write(piece)) return;
