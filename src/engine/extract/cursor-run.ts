@@ -11,6 +11,7 @@ import { applyLag, boundLike, type CursorValue, publicValue, storable } from "./
 import type { Incremental } from "./incremental.ts";
 import { type CompiledPath, compilePath, findFirst } from "./json-path.ts";
 import type { CursorView } from "./resource-context.ts";
+import type { OnColumns } from "./row-columns.ts";
 import { type BoundaryChunks, forgetRows, RowsAtLast } from "./rows-at-last.ts";
 
 /** What a run of a cursor is given besides its declaration. */
@@ -244,6 +245,11 @@ export class CursorRun {
       `Resource ${this.resource} says rowOrder "asc", but a row's ${this.path} lies before that of an earlier row.`,
       { details: { resource: this.resource, cursor: this.path } },
     );
+  }
+
+  /** What wants to see these rows, if they are written as columns; they have been admitted. */
+  columnsOf(rows: readonly unknown[]): OnColumns | undefined {
+    return this.rows?.columnsOf(rows);
   }
 
   /** Call after each page is written with whether rows of it were admitted. */

@@ -11,7 +11,7 @@ import type { ExtractedColumn, JobInfo } from "../package/types.ts";
 import type { DataType } from "../schema/types.ts";
 import type { ColumnsPage, JsonlPage } from "./page.ts";
 import { RowBlocks } from "./row-blocks.ts";
-import type { ValuesBlock } from "./row-columns.ts";
+import type { OnColumns, ValuesBlock } from "./row-columns.ts";
 import { RowsAsColumns } from "./rows-as-columns.ts";
 
 const LF = 0x0a;
@@ -65,11 +65,16 @@ export class JobWriter {
   }
 
   /** Writes rows as objects; returns the bytes. */
-  async writeRows(table: string, rows: readonly unknown[], guesses?: Guesses): Promise<number> {
+  async writeRows(
+    table: string,
+    rows: readonly unknown[],
+    guesses?: Guesses,
+    onColumns?: OnColumns,
+  ): Promise<number> {
     let written = 0;
     let from = 0;
     // guesses are about the texts of lines
-    const asColumns = guesses === undefined ? this.columns.of(table, rows) : [];
+    const asColumns = guesses === undefined ? this.columns.of(table, rows, onColumns) : [];
     for (const block of asColumns) {
       written += block.bytes.length;
       from += block.rows;

@@ -5,6 +5,7 @@ import type { JobInfo } from "../package/types.ts";
 import { type CursorName, writeBoundaryJob } from "./boundary-store.ts";
 import { JobWriter } from "./job-writer.ts";
 import type { ColumnsPage, JsonlPage, Row } from "./page.ts";
+import type { OnColumns } from "./row-columns.ts";
 import type { BoundaryChunks } from "./rows-at-last.ts";
 import type { ExtractTarget } from "./work.ts";
 
@@ -58,8 +59,13 @@ export class PackageWriter {
   }
 
   /** Returns how many bytes the rows have. */
-  writeRows(table: string, rows: readonly Row[], guesses: JsonlPage["guesses"]): Promise<number> {
-    return this.writer!.writeRows(table, rows, guesses);
+  writeRows(
+    table: string,
+    rows: readonly Row[],
+    guesses: JsonlPage["guesses"],
+    onColumns: OnColumns | undefined,
+  ): Promise<number> {
+    return this.writer!.writeRows(table, rows, guesses, onColumns);
   }
 
   /** Counts what was written. */

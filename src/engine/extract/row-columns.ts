@@ -24,6 +24,9 @@ export interface ValuesBlock {
   readonly keys: readonly string[];
 }
 
+/** Gets the columns of each block, valid during the call, in the order of the rows. A key without a column is null. */
+export type OnColumns = (keys: readonly string[], columns: TableBuffer) => void;
+
 export class RowColumns {
   readonly keys: readonly string[];
   /** The values of each key. */
@@ -50,13 +53,16 @@ export class RowColumns {
   }
 
   /** A block of rows from `from` on; undefined: one of them has to be a line. */
-  encode(rows: readonly unknown[], from: number): ValuesBlock | undefined {
+  encode(rows: readonly unknown[], from: number, onColumns?: OnColumns): ValuesBlock | undefined {
     let count = this.collect(rows, from, Math.min(rows.length - from, this.rowsMax));
     this.rowsMax = Math.min(2 * this.rowsMax, rowsMaxOf(this.keys));
     let block: ValuesBlock | undefined;
     while (count > 0) {
       const fits = this.fill(count);
-      if (fits === "yes") block = { bytes: copyOfBlock(this.buffer), rows: count, keys: this.keys };
+      if (fits === "yes") {
+        onColumns?.(this.keys, this.buffer);
+        block = { bytes: copyOfBlock(this.buffer), rows: count, keys: this.keys };
+      }
       this.buffer.clear();
       if (fits !== "too long") break;
       count >>= 1;

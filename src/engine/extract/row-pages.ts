@@ -157,7 +157,8 @@ export class RowPages {
     guesses: JsonlPage["guesses"],
   ): Promise<void> {
     if (!this.tables.admits(running, table, rows.length)) return;
-    const bytes = await call(running.resource, () => this.writer.writeRows(table, rows, guesses));
+    const onColumns = running.cursor?.columnsOf(rows);
+    const bytes = await call(running.resource, () => this.writer.writeRows(table, rows, guesses, onColumns));
     this.count(running, table, rows.length, bytes);
   }
 

@@ -4,7 +4,7 @@
  * another file.
  */
 
-import { RowColumns, type ValuesBlock } from "./row-columns.ts";
+import { type OnColumns, RowColumns, type ValuesBlock } from "./row-columns.ts";
 
 /** Smaller pages are lines: a block has a price of its own. */
 const PAGE_ROWS_MIN = 256;
@@ -22,7 +22,11 @@ export class RowsAsColumns {
   private readonly tables = new Map<string, Tried>();
 
   /** The rows as blocks, up to those that have to be lines. */
-  *of(table: string, rows: readonly unknown[]): Generator<ValuesBlock, void, undefined> {
+  *of(
+    table: string,
+    rows: readonly unknown[],
+    onColumns?: OnColumns,
+  ): Generator<ValuesBlock, void, undefined> {
     const tried = this.tried(table);
     if (tried.pause > 0) {
       tried.pause--;
@@ -31,7 +35,7 @@ export class RowsAsColumns {
     if (rows.length < PAGE_ROWS_MIN && tried.columns === undefined) return;
     if (rows.length >= PAGE_ROWS_MIN) tried.columns ??= this.columnsLike(rows[0]);
     for (let from = 0; from < rows.length; ) {
-      const block = rows.length < PAGE_ROWS_MIN ? undefined : tried.columns?.encode(rows, from);
+      const block = rows.length < PAGE_ROWS_MIN ? undefined : tried.columns?.encode(rows, from, onColumns);
       if (block === undefined) {
         giveUp(tried);
         return;

@@ -13,7 +13,9 @@ import { plainJson, TypedValue } from "../interop/json.ts";
 import { NestedIdHasher } from "../interop/keccak.ts";
 import { timestampMicros } from "../schema/values.ts";
 import { type BoundaryHashes, DLT_HASH_BYTES, hashText, KnownRows } from "./boundary-hashes.ts";
+import { ColumnHasher } from "./column-hash.ts";
 import type { CursorState } from "./cursor-state.ts";
+import type { OnColumns } from "./row-columns.ts";
 import { RowHasher } from "./row-hash.ts";
 
 /** Hashes to store with the package, each entry one chunk; the first chunk replaces what was there. */
@@ -71,12 +73,15 @@ export class RowsAtLast {
   /** Rows of this run at the last value while they are few, so that dlt's hashes can be made of them. */
   private kept: unknown[] = [];
   private keptAreHashed = false;
-  /** Rows whose hashes are made when their page is written, which has made their texts flat. */
+  /** Rows of a page whose hashes are made when it is written, which has made their texts flat. */
   private waiting: unknown[] = [];
+  /** So many of them were hashed as columns. */
+  private hashed = 0;
   /** There are so many rows that they will not be in the state. */
   private many: boolean;
   private saved: Saved;
   private readonly rowHasher = new RowHasher();
+  private readonly columnHasher = new ColumnHasher();
   private lazyDltHasher: NestedIdHasher | undefined;
 
   /** Errors: CURSOR_BOUNDARY_MISSING. */
@@ -96,6 +101,7 @@ export class RowsAtLast {
   /** The cursor has moved to the value of this row. */
   moved(row: unknown): void {
     this.waiting.length = 0;
+    this.hashed = 0;
     this.kept.length = 0;
     this.kept.push(row);
     this.keptAreHashed = false;
@@ -138,14 +144,29 @@ export class RowsAtLast {
     this.kept = this.kept.filter((row) => this.boundary.own.add(this.ownHash(row)));
   }
 
+  /** Takes the hashes of these rows from their columns, if all of them wait for their hashes. */
+  columnsOf(rows: readonly unknown[]): OnColumns | undefined {
+    const { waiting, key } = this;
+    if (waiting.length === 0 || waiting.length !== rows.length) return undefined;
+    if (waiting[0] !== rows[0] || waiting.at(-1) !== rows.at(-1)) return undefined;
+    const fields = typeof key === "string" ? [key] : key;
+    return (keys, columns) => {
+      // a row without the field is an error, which is found when it is hashed
+      if (fields?.some((field) => !keys.includes(field))) return;
+      this.boundary.own.appendWords(this.columnHasher.of(fields ?? keys, columns));
+      this.hashed += columns.rows;
+    };
+  }
+
   /** Call when the page of the rows that were remembered is written. */
   pageWritten(): void {
     const { own } = this.boundary;
-    for (const row of this.waiting) {
+    for (const row of this.hashed === 0 ? this.waiting : this.waiting.slice(this.hashed)) {
       this.ownHash(row);
       own.appendWords(this.rowHasher.words);
     }
     this.waiting.length = 0;
+    this.hashed = 0;
   }
 
   /** Writes into the state what the next run needs. Answers what has to be stored beside it. */
