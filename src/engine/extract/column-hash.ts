@@ -1,78 +1,49 @@
 /** The hashes of row-hash.ts of rows that are columns already: of texts, numbers as doubles, and booleans. */
 
 import type { ColumnBuffer, TableBuffer } from "../normalize/column-buffer.ts";
-import {
-  addHash,
-  addHashOfNothing,
-  FALSE,
-  HASH_WORDS,
-  KeySeeds,
-  kindOfNumber,
-  kindWithLength,
-  NULL,
-  TEXT,
-  TRUE,
-} from "./field-hash.ts";
+import { FieldHasher, HASH_BYTES } from "./field-hash.ts";
 
 export class ColumnHasher {
-  readonly #seeds = new KeySeeds();
-  #sums = new Int32Array(0);
+  readonly #hasher = new FieldHasher();
 
   /**
-   * The words of the hashes of all rows, one behind the other; overwritten by the next call. `keys`: which columns;
-   * one that the buffer has not is null in each row.
+   * The hashes of all rows, one behind the other; overwritten by the next call. `keys`: which columns; one that the
+   * buffer has not is null in each row.
    */
-  of(keys: readonly string[], { rows, byName }: Pick<TableBuffer, "rows" | "byName">): Int32Array {
-    const length = rows * HASH_WORDS;
-    if (this.#sums.length < length) this.#sums = new Int32Array(length);
-    const sums = this.#sums.subarray(0, length).fill(0);
+  of(keys: readonly string[], { rows, byName }: Pick<TableBuffer, "rows" | "byName">): Uint8Array {
+    const hasher = this.#hasher;
+    const length = rows * HASH_BYTES;
+    hasher.reserve(length);
+    hasher.bytes.fill(0, 0, length);
     for (const key of keys) {
+      const seed = hasher.seedOf(key, length);
       const column = byName.get(key);
-      const seed = this.#seeds.of(key);
-      if (column === undefined) {
-        for (let at = 0; at < length; at += HASH_WORDS) addHashOfNothing(sums, at, seed, NULL);
-      } else if (column.kind === "text") addTexts(sums, seed, column, rows);
-      else if (column.kind === "float64") addNumbers(sums, seed, column, rows);
-      else addBooleans(sums, seed, column, rows);
+      if (column === undefined) this.#nulls(seed, rows, length);
+      else this.#column(seed, column, rows, length);
     }
-    return sums;
+    return hasher.bytes.subarray(0, length);
   }
-}
 
-function addTexts(sums: Int32Array, seed: number, column: ColumnBuffer, rows: number): void {
-  const { text, textLength } = column;
-  const view = new DataView(text.buffer, text.byteOffset, textLength);
-  const valid = column.allValid(rows) ? undefined : column.valid;
-  let from = 0;
-  for (let row = 0, at = 0; row < rows; row++, at += HASH_WORDS) {
-    if (valid !== undefined && !isValid(valid, row)) {
-      addHashOfNothing(sums, at, seed, NULL);
-      continue;
-    }
-    const length = view.getUint32(from, true);
-    from += 4;
-    addHash(sums, at, seed, kindWithLength(TEXT, length), view, from, from + length);
-    from += length;
+  /** `from`: where the memory is free. */
+  #column(seed: number, column: ColumnBuffer, rows: number, from: number): void {
+    const hasher = this.#hasher;
+    const { kind, width, text, textLength, bytes, valid } = column;
+    const cells = kind === "text" ? text.subarray(0, textLength) : bytes.subarray(0, rows * width);
+    const bits = column.allValid(rows) ? undefined : valid.subarray(0, (rows + 7) >> 3);
+    const at = from + (bits?.length ?? 0);
+    hasher.reserve(at + cells.length);
+    if (bits !== undefined) hasher.bytes.set(bits, from);
+    hasher.bytes.set(cells, at);
+    const { texts, numbers, booleans } = hasher.run;
+    const add = kind === "text" ? texts : kind === "float64" ? numbers : booleans;
+    add(0, seed, bits === undefined ? 0 : from, at, rows);
   }
-}
 
-function addNumbers(sums: Int32Array, seed: number, column: ColumnBuffer, rows: number): void {
-  const { bytes, f64 } = column;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, rows * 8);
-  const valid = column.allValid(rows) ? undefined : column.valid;
-  for (let row = 0, at = 0; row < rows; row++, at += HASH_WORDS) {
-    if (valid !== undefined && !isValid(valid, row)) addHashOfNothing(sums, at, seed, NULL);
-    else addHash(sums, at, seed, kindOfNumber(f64[row]!), view, row * 8, row * 8 + 8);
+  #nulls(seed: number, rows: number, from: number): void {
+    const hasher = this.#hasher;
+    const bits = (rows + 7) >> 3;
+    hasher.reserve(from + bits + rows);
+    hasher.bytes.fill(0, from, from + bits);
+    hasher.run.booleans(0, seed, from, from + bits, rows);
   }
-}
-
-function addBooleans(sums: Int32Array, seed: number, { bytes, valid }: ColumnBuffer, rows: number): void {
-  for (let row = 0, at = 0; row < rows; row++, at += HASH_WORDS) {
-    const kind = isValid(valid, row) ? (bytes[row] === 1 ? TRUE : FALSE) : NULL;
-    addHashOfNothing(sums, at, seed, kind);
-  }
-}
-
-function isValid(valid: Uint8Array, row: number): boolean {
-  return (valid[row >> 3]! & (1 << (row & 7))) !== 0;
 }

@@ -12,13 +12,11 @@ import { EngineError } from "../errors.ts";
 import { JSON_DEPTH_MAX, PyFloat, plainJson, TypedValue } from "../interop/json.ts";
 import { timestampMicros } from "../schema/values.ts";
 import {
-  addHash,
-  addHashOfNothing,
   BIG,
   FALSE,
+  FieldHasher,
   FLOAT,
-  HASH_WORDS,
-  KeySeeds,
+  HASH_BYTES,
   kindOfNumber,
   kindWithLength,
   LIST,
@@ -29,29 +27,22 @@ import {
   TRUE,
 } from "./field-hash.ts";
 
-/** Bytes of a hash, its words little-endian as on all processors that Node runs on but IBM's. */
-export const ROW_HASH_BYTES = HASH_WORDS * 4;
-
+/** The hash of what stands so deep is summed up at this place; values are put behind all of them. */
+const sumsAt = (depth: number): number => depth * HASH_BYTES;
+const VALUE_AT = sumsAt(JSON_DEPTH_MAX + 2);
 const LAST_ASCII = 0x7f;
 
 export class RowHasher {
-  /** The hash that was made last: its words and its bytes. */
-  readonly words: Int32Array = new Int32Array(HASH_WORDS);
-  readonly hash: Uint8Array = new Uint8Array(this.words.buffer);
-  /** What the hash is becoming; behind it those of the objects within. */
-  #sums = new Int32Array(HASH_WORDS * 4);
-  #sumsView = new DataView(this.#sums.buffer);
-  readonly #seeds = new KeySeeds();
+  readonly #hasher = new FieldHasher();
   /** The keys of the row before, and their seeds: most rows have the same. */
   readonly #keys: string[] = [];
   readonly #seedsOfKeys: number[] = [];
-  readonly #number = new Float64Array(1);
-  readonly #numberView = new DataView(this.#number.buffer);
-  /** A text, four characters a word. */
-  #text = new Int32Array(64);
-  #textView = new DataView(this.#text.buffer);
 
-  /** Hashes a row, or any value; the answer is `hash`, which the next call overwrites. */
+  constructor() {
+    this.#hasher.reserve(VALUE_AT);
+  }
+
+  /** Hashes a row, or any value; the next call overwrites the answer. */
   of(value: unknown): Uint8Array {
     this.#begin(0);
     if (isRecord(value)) this.#members(value, 0);
@@ -62,25 +53,20 @@ export class RowHasher {
   /** Hashes these fields of a row as if it had no others. */
   ofFields(fields: readonly string[], valueIn: (field: string) => unknown): Uint8Array {
     this.#begin(0);
-    for (const field of fields) this.#field(this.#seeds.of(field), valueIn(field), 0);
+    for (const field of fields) this.#field(this.#seedOf(field), valueIn(field), 0);
     return this.#end();
   }
 
-  #end(): Uint8Array {
-    const { words } = this;
-    for (let i = 0; i < HASH_WORDS; i++) words[i] = this.#sums[i]!;
-    return this.hash;
+  #begin(depth: number): void {
+    this.#hasher.bytes.fill(0, sumsAt(depth), sumsAt(depth + 1));
   }
 
-  #begin(depth: number): void {
-    const end = (depth + 1) * HASH_WORDS;
-    if (end > this.#sums.length) {
-      const grown = new Int32Array(end * 2);
-      grown.set(this.#sums);
-      this.#sums = grown;
-      this.#sumsView = new DataView(grown.buffer);
-    }
-    this.#sums.fill(0, depth * HASH_WORDS, end);
+  #end(): Uint8Array {
+    return this.#hasher.bytes.subarray(0, HASH_BYTES);
+  }
+
+  #seedOf(key: string): number {
+    return this.#hasher.seedOf(key, VALUE_AT);
   }
 
   /** An undefined member is an absent one. */
@@ -92,9 +78,9 @@ export class RowHasher {
       const value = record[key];
       if (depth === 0 && keys[i] !== key) {
         keys[i] = key;
-        seeds[i] = this.#seeds.of(key);
+        seeds[i] = this.#seedOf(key);
       }
-      const seed = depth === 0 ? seeds[i++]! : this.#seeds.of(key);
+      const seed = depth === 0 ? seeds[i++]! : this.#seedOf(key);
       // the most frequent kind without a call
       if (typeof value === "string") this.#addText(seed, TEXT, value, depth);
       else if (value !== undefined) this.#field(seed, value, depth);
@@ -110,7 +96,7 @@ export class RowHasher {
         this.#addNumber(seed, kindOfNumber(value), value, depth);
         return;
       case "boolean":
-        addHashOfNothing(this.#sums, depth * HASH_WORDS, seed, value ? TRUE : FALSE);
+        this.#addKind(seed, value ? TRUE : FALSE, depth);
         return;
       case "bigint":
         if (value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER)
@@ -123,48 +109,39 @@ export class RowHasher {
           return;
         }
     }
-    addHashOfNothing(this.#sums, depth * HASH_WORDS, seed, NULL);
+    this.#addKind(seed, NULL, depth);
+  }
+
+  /** A value of which its kind tells all. */
+  #addKind(seed: number, kind: number, depth: number): void {
+    this.#hasher.run.value(sumsAt(depth), seed, kind, VALUE_AT, 0);
   }
 
   #addNumber(seed: number, kind: number, value: number, depth: number): void {
     // -0 is the integer 0, as in JSON
-    this.#number[0] = value + 0;
-    addHash(this.#sums, depth * HASH_WORDS, seed, kind, this.#numberView, 0, 8);
+    this.#hasher.view.setFloat64(VALUE_AT, value + 0, true);
+    this.#hasher.run.value(sumsAt(depth), seed, kind, VALUE_AT, 8);
   }
 
   #addText(seed: number, kind: number, text: string, depth: number): void {
+    const hasher = this.#hasher;
     const { length } = text;
-    if (length + 4 > this.#text.length * 4) {
-      this.#text = new Int32Array(length);
-      this.#textView = new DataView(this.#text.buffer);
-    }
-    const words = this.#text;
+    hasher.reserve(VALUE_AT + length);
+    const { bytes } = hasher;
     let all = 0;
-    let at = 0;
-    let i = 0;
-    for (; i + 3 < length; i += 4) {
-      const a = text.charCodeAt(i);
-      const b = text.charCodeAt(i + 1);
-      const c = text.charCodeAt(i + 2);
-      const d = text.charCodeAt(i + 3);
-      all |= a | b | c | d;
-      words[at++] = a | (b << 8) | (c << 16) | (d << 24);
-    }
-    let rest = 0;
-    for (let shift = 0; i < length; i++, shift += 8) {
+    for (let i = 0; i < length; i++) {
       const code = text.charCodeAt(i);
       all |= code;
-      rest |= code << shift;
+      bytes[VALUE_AT + i] = code;
     }
-    words[at] = rest;
-    const place = depth * HASH_WORDS;
     if (all <= LAST_ASCII) {
-      addHash(this.#sums, place, seed, kindWithLength(kind, length), this.#textView, 0, length);
+      hasher.run.value(sumsAt(depth), seed, kindWithLength(kind, length), VALUE_AT, length);
       return;
     }
-    const bytes = Buffer.from(text);
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    addHash(this.#sums, place, seed, kindWithLength(kind, bytes.length), view, 0, bytes.length);
+    const encoded = Buffer.from(text);
+    hasher.reserve(VALUE_AT + encoded.length);
+    hasher.bytes.set(encoded, VALUE_AT);
+    hasher.run.value(sumsAt(depth), seed, kindWithLength(kind, encoded.length), VALUE_AT, encoded.length);
   }
 
   #object(seed: number, value: object, depth: number): void {
@@ -197,8 +174,7 @@ export class RowHasher {
 
   /** The hash of what is within becomes a value of what it is in. */
   #addNested(seed: number, kind: number, depth: number): void {
-    const from = (depth + 1) * ROW_HASH_BYTES;
-    addHash(this.#sums, depth * HASH_WORDS, seed, kind, this.#sumsView, from, from + ROW_HASH_BYTES);
+    this.#hasher.run.value(sumsAt(depth), seed, kind, sumsAt(depth + 1), HASH_BYTES);
   }
 }
 

@@ -153,7 +153,7 @@ export class RowsAtLast {
     return (keys, columns) => {
       // a row without the field is an error, which is found when it is hashed
       if (fields?.some((field) => !keys.includes(field))) return;
-      this.boundary.own.appendWords(this.columnHasher.of(fields ?? keys, columns));
+      this.boundary.own.addPacked(this.columnHasher.of(fields ?? keys, columns));
       this.hashed += columns.rows;
     };
   }
@@ -162,8 +162,7 @@ export class RowsAtLast {
   pageWritten(): void {
     const { own } = this.boundary;
     for (const row of this.hashed === 0 ? this.waiting : this.waiting.slice(this.hashed)) {
-      this.ownHash(row);
-      own.appendWords(this.rowHasher.words);
+      own.append(this.ownHash(row));
     }
     this.waiting.length = 0;
     this.hashed = 0;

@@ -9,19 +9,19 @@
 
 import { createHash } from "node:crypto";
 import { ROW_ID_LENGTH } from "./row-id.ts";
-
-/** The part of the global that is used: Node's types leave it to the DOM's, which we do not load. */
-declare const WebAssembly: {
-  readonly Module: new (bytes: Uint8Array<ArrayBuffer>) => object;
-  readonly Instance: new (
-    module: object,
-  ) => {
-    readonly exports: {
-      readonly memory: { readonly buffer: ArrayBuffer };
-      readonly hash: (count: number, slots: number, ids: number) => void;
-    };
-  };
-};
+import {
+  memoryArguments as at,
+  EMPTY_BLOCK,
+  I32,
+  OP,
+  PAGE_BYTES,
+  SIMD_OP,
+  V128,
+  WasmCode,
+  type WasmFunction,
+  type WasmMemory,
+  wasmExports,
+} from "./wasm-module.ts";
 
 /** Bytes of one SHAKE-128 block. An input of at most one byte less needs a single permutation. */
 const RATE_BYTES = 168;
@@ -32,7 +32,6 @@ const CONSTANTS_AT = 0;
 const ALPHABET_AT = 192;
 const DIGEST_AT = 256;
 const SLOTS_AT = 1024;
-const PAGE_BYTES = 65_536;
 
 const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -62,8 +61,7 @@ export class NestedIdHasher {
     const even = capacity + (capacity & 1);
     this.#idsAt = SLOTS_AT + even * RATE_BYTES;
     const pages = Math.ceil((this.#idsAt + even * ROW_ID_LENGTH) / PAGE_BYTES);
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(assembleModule(pages)));
-    const { memory, hash } = instance.exports;
+    const { memory, hash } = wasmExports(pages, [hashFunction()]) as unknown as HashModule;
     this.#hash = hash;
     this.#memory = new Uint8Array(memory.buffer);
     this.ids = new Uint8Array(memory.buffer, this.#idsAt, capacity * ROW_ID_LENGTH);
@@ -232,95 +230,13 @@ function rotations(): number[] {
   return offsets;
 }
 
-// WebAssembly opcodes, by their names in the specification
-const I32 = 0x7f;
-const V128 = 0x7b;
-const EMPTY_BLOCK = 0x40;
-const OP = {
-  block: 0x02,
-  loop: 0x03,
-  end: 0x0b,
-  br: 0x0c,
-  br_if: 0x0d,
-  local_get: 0x20,
-  local_set: 0x21,
-  i32_load8_u: 0x2d,
-  i64_store: 0x37,
-  i32_store8: 0x3a,
-  i32_const: 0x41,
-  i64_const: 0x42,
-  i32_lt_s: 0x48,
-  i32_lt_u: 0x49,
-  i32_add: 0x6a,
-  i32_sub: 0x6b,
-  i32_and: 0x71,
-  i32_or: 0x72,
-  i32_shl: 0x74,
-  i32_shr_u: 0x76,
-} as const;
-
-/** Those behind the prefix of the 128-bit ones. */
-const SIMD = 0xfd;
-const SIMD_OP = {
-  v128_load64_splat: 0x0a,
-  v128_andnot: 0x4f,
-  v128_or: 0x50,
-  v128_xor: 0x51,
-  v128_load64_lane: 0x57,
-  i64x2_splat: 0x12,
-  i64x2_extract_lane: 0x1d,
-  i64x2_shl: 0xcb,
-  i64x2_shr_u: 0xcd,
-} as const;
-
-function unsigned(value: number): number[] {
-  const bytes: number[] = [];
-  let rest = value;
-  do {
-    const low = rest & 0x7f;
-    rest >>>= 7;
-    bytes.push(rest === 0 ? low : low | 0x80);
-  } while (rest !== 0);
-  return bytes;
+interface HashModule {
+  readonly memory: WasmMemory;
+  readonly hash: (count: number, slots: number, ids: number) => void;
 }
 
-function signed(value: bigint): number[] {
-  const bytes: number[] = [];
-  let rest = value;
-  for (;;) {
-    const low = Number(rest & 0x7fn);
-    rest >>= 7n;
-    if ((rest === 0n && (low & 0x40) === 0) || (rest === -1n && (low & 0x40) !== 0)) {
-      bytes.push(low);
-      return bytes;
-    }
-    bytes.push(low | 0x80);
-  }
-}
-
-function section(id: number, content: number[]): number[] {
-  return [id, ...unsigned(content.length), ...content];
-}
-
-function exported(name: string, kind: number): number[] {
-  return [name.length, ...Buffer.from(name), kind, 0];
-}
-
-/** A module exporting `memory` and `hash(count, slots, ids)`. */
-function assembleModule(pages: number): Uint8Array<ArrayBuffer> {
-  const body = hashBody();
-  return Uint8Array.from([
-    ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
-    ...section(1, [1, 0x60, 3, I32, I32, I32, 0]),
-    ...section(3, [1, 0]),
-    ...section(5, [1, 0, ...unsigned(pages)]),
-    ...section(7, [2, ...exported("memory", 2), ...exported("hash", 0)]),
-    ...section(10, [1, ...unsigned(body.length), ...body]),
-  ]);
-}
-
-/** The function's locals and code: for each two slots absorb, permute, squeeze 10 bytes each as base64. */
-function hashBody(): number[] {
+/** For each two slots absorb, permute, squeeze 10 bytes each as base64. */
+function hashFunction(): WasmFunction {
   const [count, slot, id, round, group] = [0, 1, 2, 3, 4];
   const lane = (i: number) => 5 + i;
   const moved = (i: number) => 30 + i;
@@ -328,15 +244,13 @@ function hashBody(): number[] {
   const mix = (x: number) => 60 + x;
   const turned = 65;
 
-  const code: number[] = [];
-  const op = (...bytes: number[]) => code.push(...bytes);
-  const simd = (code_: number, ...bytes: number[]) => op(SIMD, ...unsigned(code_), ...bytes);
-  const get = (local: number) => op(OP.local_get, ...unsigned(local));
-  const set = (local: number) => op(OP.local_set, ...unsigned(local));
-  const i32 = (value: number) => op(OP.i32_const, ...signed(BigInt(value)));
-  const i64 = (value: bigint) => op(OP.i64_const, ...signed(value));
-  /** Loads and stores take an alignment hint (log2) and a constant offset. */
-  const at = (align: number, offset: number) => [align, ...unsigned(offset)];
+  const code = new WasmCode();
+  const op = (...bytes: number[]) => code.op(...bytes);
+  const simd = (code_: number, ...bytes: number[]) => code.simd(code_, ...bytes);
+  const get = (local: number) => code.get(local);
+  const set = (local: number) => code.set(local);
+  const i32 = (value: number) => code.i32(value);
+  const i64 = (value: bigint) => code.i64(value);
   const xor = () => simd(SIMD_OP.v128_xor);
   /** Of the value on the stack, by 1 to 63 bits. */
   const rotate = (bits: number) => {
@@ -485,8 +399,11 @@ function hashBody(): number[] {
     op(code_);
     set(local as number);
   }
-  op(OP.br, 0, OP.end, OP.end, OP.end);
+  op(OP.br, 0, OP.end, OP.end);
 
-  // two i32 locals after the parameters, then the 61 lanes
-  return [2, 2, I32, 61, V128, ...code];
+  const locals = [
+    [2, I32],
+    [61, V128],
+  ] as const;
+  return { name: "hash", parameters: [I32, I32, I32], locals, code };
 }
