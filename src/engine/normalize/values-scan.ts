@@ -5,7 +5,7 @@
  * appended at a time; the row behind them goes to the row path as the document that it is, and then it goes on.
  */
 
-import { decodeTyped, type JsonDoc, PyFloat } from "../interop/json.ts";
+import { decodeTyped, type JsonDoc } from "../interop/json.ts";
 import { type Block, type BlockColumn, isValidAt } from "../package/block-format.ts";
 import { coerce } from "../schema/coerce.ts";
 import { isComplete, isNullable, LOAD_ID, ROW_ID } from "../schema/tables.ts";
@@ -57,7 +57,7 @@ class Values {
     if (!this.isValid(row)) return null;
     const { kind, data } = this.cells!;
     if (kind === "bool") return data[row] !== 0;
-    if (kind === "float64") return numberOf(this.f64![row]!);
+    if (kind === "float64") return this.f64![row]!;
     return decoder.decode(data.subarray(this.textAt + 4, this.textEnd(block, row, row + 1)));
   }
 }
@@ -216,7 +216,7 @@ export class ValuesScan {
       if (cells.valid !== null && !isValidAt(cells.valid, row)) continue;
       const value = f64[row]!;
       if (Number.isSafeInteger(value)) slot.cells.setInt(first + row - from, value);
-      else if (!this.putValue(state, target, first + row - from, numberOf(value))) return row;
+      else if (!this.putValue(state, target, first + row - from, value)) return row;
     }
     return to;
   }
@@ -282,11 +282,6 @@ export class ValuesScan {
     putCell(variant, row, inVariant);
     return true;
   }
-}
-
-/** As JSON tells it: an integral number that is no safe integer is a float. */
-function numberOf(value: number): JsonDoc {
-  return Number.isInteger(value) && !Number.isSafeInteger(value) ? new PyFloat(value) : value;
 }
 
 /** The rows from `from` up to `to` are done. */
