@@ -49,7 +49,7 @@ describe("a page of rows", () => {
     ["a value without", undefined],
     ["a list", []],
     ["an object", { a: 1 }],
-    ["a date", new Date(0)],
+    ["a date among texts", new Date(0)],
     ["a bigint", 5n],
     ["what tells JSON something else", Object.assign(() => 1, { toJSON: () => 1 })],
   ])("stays lines with %s", async (_what, value) => {

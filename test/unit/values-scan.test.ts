@@ -204,6 +204,17 @@ describe("rows that are extracted as columns", () => {
     },
   );
 
+  it("keep dates, to the millisecond", async () => {
+    const rows = many(40, (i) => ({
+      at: new Date((i - 20) * 1e10 + i),
+      late: i % 2 === 0 ? new Date(9e12) : null,
+    }));
+    expect(await same([rows, rows])).toMatchObject({ asColumns: 80, slow: 1 });
+    const columns = { at: { data_type: "text" }, late: { data_type: "date" } } as const;
+    expect(await same([rows], { disposition: "append", columns })).toMatchObject({ slow: 1 });
+    expect(await same([many(40, () => ({ at: new Date(1e13) }))])).toMatchObject({ asColumns: 0 });
+  });
+
   it("with a null in a required column are refused, and the row is counted", async () => {
     const columns = { id: { data_type: "bigint", nullable: false } } as const;
     const rows = many(50, (i) => ({ id: i === 33 ? null : i }));
@@ -257,6 +268,11 @@ describe("rows that are extracted as columns", () => {
       fc.constantFrom(1.5, -0, 2 ** 53, 1e20, 1e-7),
     ),
     boolean: fc.boolean(),
+    date: fc.oneof(
+      { weight: 9, arbitrary: fc.date({ noInvalidDate: true, min: new Date(0), max: new Date(7e12) }) },
+      fc.date({ noInvalidDate: true, min: new Date(-6e13), max: new Date(2e14) }),
+      fc.date(),
+    ),
     null: fc.constant(null),
     any: fc.oneof(
       texts,
@@ -265,7 +281,17 @@ describe("rows that are extracted as columns", () => {
       fc.constantFrom(undefined, [], {}, { a: 1 }, new Date(0), 5n),
     ),
   };
-  const kind = fc.constantFrom("text", "integer", "number", "boolean", "null", "text", "number", "any");
+  const kind = fc.constantFrom(
+    "text",
+    "integer",
+    "number",
+    "boolean",
+    "date",
+    "null",
+    "text",
+    "number",
+    "any",
+  );
   const types: readonly DataType[] = [
     "text",
     "bigint",
