@@ -52,8 +52,8 @@ export class JobWriter {
   private readonly jobBytesMax: number;
   private readonly sync: boolean;
   private readonly open = new Map<string, OpenJob>();
-  /** In the order of the rows. */
-  private readonly closing: Promise<JobInfo>[] = [];
+  /** Of each table in the order of its rows; the tables in the order in which they came. */
+  private readonly closing = new Map<string, Promise<JobInfo>[]>();
   /** The write that was begun last; whoever comes next is told how it ended. */
   private last: Promise<void> = Promise.resolve();
 
@@ -131,7 +131,7 @@ export class JobWriter {
       const file = formatJobName({ table, fileId: newFileId(), retry: 0, format: "blocks" });
       const writer = await BlockFileWriter.create(join(this.dir, file));
       job = { kind: "columns", file, writer, columns };
-      this.open.set(table, job);
+      this.opened(table, job);
     }
     await (job as OpenColumns).writer.append(buffer);
   }
@@ -144,7 +144,7 @@ export class JobWriter {
       const file = formatJobName({ table, fileId: newFileId(), retry: 0, format: "blocks" });
       const writer = await BlockFileWriter.create(join(this.dir, file));
       job = { kind: "values", file, writer, keys };
-      this.open.set(table, job);
+      this.opened(table, job);
     }
     await (job as OpenValues).writer.appendCopy(bytes, rows);
   }
@@ -169,7 +169,7 @@ export class JobWriter {
       const file = formatJobName({ table, fileId: newFileId(), retry: 0, format: "typed-jsonl" });
       const handle = await open(join(this.dir, file), "wx");
       job = { kind: "lines", file, handle, guesses, origins: [], rows: 0, bytes: 0 };
-      this.open.set(table, job);
+      this.opened(table, job);
     }
     if (origin) job.origins.push([job.bytes, origin.file, origin.line]);
     job.rows += rows;
@@ -179,17 +179,22 @@ export class JobWriter {
     }
   }
 
+  private opened(table: string, job: OpenJob): void {
+    this.open.set(table, job);
+    if (!this.closing.has(table)) this.closing.set(table, []);
+  }
+
   /** Closes what is open; the jobs are complete then. */
   async finish(): Promise<readonly JobInfo[]> {
     await this.last;
     for (const table of [...this.open.keys()]) this.close(table);
-    return Promise.all(this.closing);
+    return Promise.all([...this.closing.values()].flat());
   }
 
   async abort(): Promise<void> {
     await this.last.catch(() => {});
     for (const table of [...this.open.keys()]) this.close(table);
-    await Promise.allSettled(this.closing);
+    await Promise.allSettled([...this.closing.values()].flat());
   }
 
   /** What a full job holds gets to disk while the next is being filled. */
@@ -198,7 +203,7 @@ export class JobWriter {
     this.open.delete(table);
     const closed = job.kind === "lines" ? this.closeLines(table, job) : this.closeBlocks(table, job);
     closed.catch(() => {});
-    this.closing.push(closed);
+    this.closing.get(table)!.push(closed);
   }
 
   private async closeLines(table: string, job: OpenLines): Promise<JobInfo> {

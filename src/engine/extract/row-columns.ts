@@ -1,7 +1,8 @@
 /**
  * Rows as columns while they are extracted, which takes a third of the time of writing lines, and so does reading
  * them: for rows that are plain objects with the same keys in the same order, and where all values of a key are
- * texts, or numbers, or booleans, or null. A column then holds what the lines would: texts, and numbers as doubles.
+ * texts, or numbers, or booleans, or dates, or null. A column then holds what the lines would: texts, numbers as
+ * doubles, and dates as timestamps.
  */
 
 import { isPlainObject } from "../interop/row-json.ts";
@@ -114,13 +115,16 @@ export class RowColumns {
           break;
         case "boolean":
           fits = this.fillBooleans(key, values, count);
+          break;
+        case "object":
+          fits = this.fillDates(key, values, count);
       }
       if (fits !== "yes") return fits;
     }
     return "yes";
   }
 
-  private column(key: string, kind: "text" | "float64" | "bool") {
+  private column(key: string, kind: "text" | "float64" | "bool" | "timestamp") {
     const { buffer } = this;
     const known = buffer.byName.get(key);
     if (known?.kind === kind) return known;
@@ -160,6 +164,20 @@ export class RowColumns {
       const value = values[r];
       if (typeof value === "boolean") column.setBool(r, value);
       else if (value !== null) return "no";
+    }
+    return "yes";
+  }
+
+  private fillDates(key: string, values: readonly unknown[], count: number): "yes" | "no" {
+    const column = this.column(key, "timestamp");
+    for (let r = 0; r < count; r++) {
+      const value = values[r];
+      if (value === null) continue;
+      if (!(value instanceof Date)) return "no";
+      const micros = value.getTime() * 1000;
+      // an invalid one too
+      if (!Number.isSafeInteger(micros)) return "no";
+      column.setInt(r, micros);
     }
     return "yes";
   }

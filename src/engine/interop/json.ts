@@ -542,7 +542,8 @@ export function floatText(value: number): string {
   return Number.isInteger(value) ? value + ".0" : String(value);
 }
 
-function isoOfDate(date: Date): string {
+/** As Python writes it. */
+export function isoOfDate(date: Date): string {
   const year = date.getUTCFullYear();
   if (!(year >= 1 && year <= 9999)) {
     throw new EngineError("VALUE_UNSUPPORTED", "A Date is invalid or outside the years 1 to 9999.");

@@ -127,6 +127,7 @@ export class RowPath {
     const cells: Cell[] = [];
     const added: Column[] = [];
     let dropped: [name: string, entity: "columns" | "data_type", value: JsonDoc][] | undefined;
+    let twice = false;
     for (const [name, raw] of row) {
       if (raw === null) {
         this.nullValue(table, name);
@@ -148,6 +149,7 @@ export class RowPath {
         dropped.push([name, entity, raw]);
         continue;
       }
+      if (cell.name !== name && row.has(cell.name)) twice = true;
       cells.push(cell);
       if (column) added.push(column);
     }
@@ -159,7 +161,8 @@ export class RowPath {
     const state = this.tables.state(tableName);
     const at = state.buffer.beginRow();
     state.rowsTotal++;
-    for (const { name, value } of cells) putCell(state.slot(current, name)!, at, value);
+    for (const { name, value } of twice ? lastOfEach(cells) : cells)
+      putCell(state.slot(current, name)!, at, value);
     if (this.numbersDocuments) {
       const { buffer } = state;
       const numbers = buffer.byName.get(DOCUMENT) ?? buffer.addColumn(DOCUMENT, "int64");
@@ -275,6 +278,11 @@ export class RowPath {
       });
     }
   }
+}
+
+/** A key may be named as the variant that another's value went to; a cell is written once. */
+function lastOfEach(cells: readonly Cell[]): Iterable<Cell> {
+  return new Map(cells.map((cell) => [cell.name, cell])).values();
 }
 
 /** In a file that calls the column text, `007` is an identifier; the number column of an earlier file would make it 7. */

@@ -1,11 +1,11 @@
 /**
  * The fast path from columns of undeclared values to columns. What the rows of a source hold that were extracted as
  * columns (see ../extract/row-columns.ts) is what their lines would: texts, numbers (integers where they are safe
- * integers, as in JSON) and booleans. Like the scanner it decides nothing. As many rows as need no decision are
+ * integers, as in JSON), booleans and datetimes. Like the scanner it decides nothing. As many rows as need no decision are
  * appended at a time; the row behind them goes to the row path as the document that it is, and then it goes on.
  */
 
-import { decodeTyped, type JsonDoc, PyFloat } from "../interop/json.ts";
+import { decodeTyped, isoOfDate, type JsonDoc, TypedValue } from "../interop/json.ts";
 import { type Block, type BlockColumn, isValidAt } from "../package/block-format.ts";
 import { coerce } from "../schema/coerce.ts";
 import { isComplete, isNullable, LOAD_ID, ROW_ID } from "../schema/tables.ts";
@@ -57,7 +57,8 @@ class Values {
     if (!this.isValid(row)) return null;
     const { kind, data } = this.cells!;
     if (kind === "bool") return data[row] !== 0;
-    if (kind === "float64") return numberOf(this.f64![row]!);
+    if (kind === "float64") return this.f64![row]!;
+    if (kind === "timestamp") return dateText(data, row);
     return decoder.decode(data.subarray(this.textAt + 4, this.textEnd(block, row, row + 1)));
   }
 }
@@ -195,8 +196,11 @@ export class ValuesScan {
       slot.cells.setValid(first, cells.valid, from, count);
       return to;
     }
-    if (cells.kind === "float64" && slot.type === "double") {
-      slot.cells.f64.set(values.f64!.subarray(from, to), first);
+    if (
+      (cells.kind === "float64" && slot.type === "double") ||
+      (cells.kind === "timestamp" && slot.type === "timestamp")
+    ) {
+      slot.cells.bytes.set(cells.data.subarray(from * 8, to * 8), first * 8);
       slot.cells.setValid(first, cells.valid, from, count);
       return to;
     }
@@ -216,7 +220,7 @@ export class ValuesScan {
       if (cells.valid !== null && !isValidAt(cells.valid, row)) continue;
       const value = f64[row]!;
       if (Number.isSafeInteger(value)) slot.cells.setInt(first + row - from, value);
-      else if (!this.putValue(state, target, first + row - from, numberOf(value))) return row;
+      else if (!this.putValue(state, target, first + row - from, value)) return row;
     }
     return to;
   }
@@ -259,16 +263,12 @@ export class ValuesScan {
     end: number,
   ): boolean {
     if (this.scanner.putText(target.slot, row, bytes, start, end)) return true;
-    return this.putValue(
-      state,
-      target,
-      row,
-      decodeTyped(decoder.decode(bytes.subarray(start, end))) as JsonDoc,
-    );
+    return this.putValue(state, target, row, decoder.decode(bytes.subarray(start, end)));
   }
 
   /** Into the column, or into the variant that takes such values; false: that has to be made. */
-  private putValue(state: TableState, { slot, values }: Target, row: number, value: JsonDoc): boolean {
+  private putValue(state: TableState, { slot, values }: Target, row: number, raw: JsonDoc): boolean {
+    const value = typeof raw === "string" ? decodeTyped(raw) : raw;
     const from = inferType(value);
     const coerced = coerce(slot.type, from, value);
     if (coerced !== undefined) {
@@ -284,9 +284,10 @@ export class ValuesScan {
   }
 }
 
-/** As JSON tells it: an integral number that is no safe integer is a float. */
-function numberOf(value: number): JsonDoc {
-  return Number.isInteger(value) && !Number.isSafeInteger(value) ? new PyFloat(value) : value;
+/** Of a cell that was a Date: a multiple of a millisecond. */
+function dateText(data: Uint8Array, row: number): string {
+  const micros = new DataView(data.buffer, data.byteOffset).getBigInt64(row * 8, true);
+  return new TypedValue("datetime", isoOfDate(new Date(Number(micros) / 1000))).encoded();
 }
 
 /** The rows from `from` up to `to` are done. */
