@@ -2,14 +2,20 @@
 
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { createReadStream, statSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
-import { PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import {
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  S3Client,
+  UploadPartCommand,
+} from "@aws-sdk/client-s3";
 import { startFauxqs } from "fauxqs";
 import type { S3Place } from "./job.ts";
 
 const KEYS = { accessKeyId: "bench", secretAccessKey: "bench" };
 const BUCKET = "bench";
+const PART_BYTES = 8 << 20;
 
 if (process.send !== undefined && process.argv[2] === "serve") {
   const server = await startFauxqs({ port: 0, logger: false, host: "127.0.0.1" });
@@ -34,9 +40,7 @@ export async function startS3(): Promise<S3Store> {
     place: { endpoint, bucket: BUCKET, ...KEYS },
     async put(path) {
       if (stored === path) return;
-      const object = { Bucket: BUCKET, Key: basename(path) };
-      const Body = createReadStream(path);
-      await client.send(new PutObjectCommand({ ...object, Body, ContentLength: statSync(path).size }));
+      await putInParts(client, BUCKET, basename(path), await readFile(path));
       stored = path;
     },
     async stop() {
@@ -45,4 +49,22 @@ export async function startS3(): Promise<S3Store> {
       await once(server, "exit");
     },
   };
+}
+
+/** The test store takes no large object in one request. */
+export async function putInParts(
+  client: S3Client,
+  bucket: string,
+  key: string,
+  body: Uint8Array,
+): Promise<void> {
+  const upload = { Bucket: bucket, Key: key };
+  const { UploadId } = await client.send(new CreateMultipartUploadCommand(upload));
+  const Parts: { PartNumber: number; ETag: string | undefined }[] = [];
+  for (let at = 0; at < body.length; at += PART_BYTES) {
+    const PartNumber = Parts.length + 1;
+    const part = { ...upload, UploadId, PartNumber, Body: body.subarray(at, at + PART_BYTES) };
+    Parts.push({ PartNumber, ETag: (await client.send(new UploadPartCommand(part))).ETag });
+  }
+  await client.send(new CompleteMultipartUploadCommand({ ...upload, UploadId, MultipartUpload: { Parts } }));
 }

@@ -15,21 +15,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import {
-  CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
-  PutObjectCommand,
-  S3Client,
-  UploadPartCommand,
-} from "@aws-sdk/client-s3";
+import { PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { startFauxqs } from "fauxqs";
 import { duckdb, Pipeline, Source } from "../src/engine/index.ts";
 import { s3ExportsResources } from "../src/sources/s3_exports/s3-exports.ts";
+import { putInParts } from "./s3-store.ts";
 
 const BUCKET = "bench";
 const ROWS_PER_SMALL_FILE = 100;
-const PART_BYTES = 8 << 20;
 const SECRETS = {
   "credentials.aws_access_key_id": "bench",
   "credentials.aws_secret_access_key": "bench",
@@ -106,7 +100,7 @@ async function serve({ kind, objects, mb }: Order): Promise<void> {
   } else {
     const body = await bigFile(kind, mb * 1e6);
     bytes = body.length;
-    await putInParts(client, `big.${kind}`, body);
+    await putInParts(client, BUCKET, `big.${kind}`, body);
   }
   let requests: Record<string, number> = {};
   subscribe("http.server.request.start", (message) => {
@@ -119,18 +113,6 @@ async function serve({ kind, objects, mb }: Order): Promise<void> {
     requests = {};
   });
   process.send!({ endpoint: server.address, bytes, count: kind === "small" ? objects : 1 });
-}
-
-async function putInParts(client: S3Client, key: string, body: Uint8Array): Promise<void> {
-  const upload = { Bucket: BUCKET, Key: key };
-  const { UploadId } = await client.send(new CreateMultipartUploadCommand(upload));
-  const Parts: { PartNumber: number; ETag: string | undefined }[] = [];
-  for (let at = 0; at < body.length; at += PART_BYTES) {
-    const PartNumber = Parts.length + 1;
-    const part = { ...upload, UploadId, PartNumber, Body: body.subarray(at, at + PART_BYTES) };
-    Parts.push({ PartNumber, ETag: (await client.send(new UploadPartCommand(part))).ETag });
-  }
-  await client.send(new CompleteMultipartUploadCommand({ ...upload, UploadId, MultipartUpload: { Parts } }));
 }
 
 function row(id: number): string {
