@@ -1,7 +1,8 @@
 /** Beginning anew: refresh modes, drop and dev mode, each in the transaction of a package. */
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { incremental, Pipeline, type Row, resource, Source } from "../../src/engine/index.ts";
+import { incremental, Pipeline, type Row, type RunReport, resource, Source } from "../../src/engine/index.ts";
+import { REFRESH_MODES } from "../../src/engine/reset/refresh.ts";
 import { Shop } from "../support/shop.ts";
 import { testStores } from "../support/stores.ts";
 
@@ -68,6 +69,31 @@ describe.each(stores)("on $name", (store) => {
       await shop.pipeline().run(source([{ id: 9 }]), { refresh: "drop_sources", resources: ["orders"] });
       expect(await shop.tables()).toEqual(["orders"]);
       expect(await ids()).toEqual([["9"]]);
+    });
+
+    it.each(REFRESH_MODES)("%s is one package, so a source that fails half-way takes nothing away", async (refresh) => {
+      const events = async function* (): AsyncGenerator<Row> {
+        for (let n = 1; n <= 4; n++) yield { n };
+        if (failing) throw new Error("no more");
+      };
+      let failing = false;
+      const feed = new Source({
+        name: "shop",
+        resources: [
+          resource({ name: "events", incremental: incremental("n", { rowOrder: "asc" }) }, events),
+          resource({ name: "users", writeDisposition: "replace" }, [{ id: 1 }]),
+        ],
+      });
+      const run = (options = {}): Promise<RunReport> =>
+        shop.pipeline({ limits: { packageRowsMax: 2 } }).run(feed, options);
+      expect((await run()).packages).toHaveLength(3);
+      failing = true;
+      expect((await run({ refresh })).status).toBe("failed");
+      expect(await shop.query("select count(*) from shop.events")).toEqual([["4"]]);
+      expect(await shop.query("select count(*) from shop.users")).toEqual([["1"]]);
+      failing = false;
+      expect((await run({ refresh })).packages).toHaveLength(1);
+      expect(await shop.query("select count(*) from shop.events")).toEqual([["4"]]);
     });
 
     it("is no more than a first run on an empty dataset", async () => {

@@ -4,7 +4,8 @@
  * A package is sealed when it reaches a bound, if every resource that is running allows it: its rows are
  * then complete up to a point that its state names (see `canSplit`). Such resources run first; the others
  * follow and end in the last package. Code of resources runs only while a package is open, and is suspended
- * at a `yield` whenever one is sealed, so state cannot run ahead of rows.
+ * at a `yield` whenever one is sealed, so state cannot run ahead of rows. A refresh is one package, whatever its
+ * size: it takes away what was there.
  */
 
 import type { RunContext } from "../context.ts";
@@ -83,7 +84,7 @@ class Extraction {
             },
           );
         }
-        groups.push(new Group(running, this.context.now));
+        groups.push(new Group(running, this.context.now, this.work.whole));
       }
       if (running.loads && typeof resource.hints.tableName !== "function")
         this.tables.declareTable(running, staticTable(resource));

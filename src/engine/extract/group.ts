@@ -17,10 +17,10 @@ export class Group {
   private pages = 0;
   private startedAt = 0;
 
-  constructor(root: Running, now: () => number) {
+  constructor(root: Running, now: () => number, whole: boolean) {
     this.root = root;
     this.now = now;
-    this.splits = canSplit(root.resource) && root.children.length === 0;
+    this.splits = !whole && canSplit(root.resource) && root.children.length === 0;
   }
 
   /** Reads one page and hands it to `use`; or finds a checkpoint, or the end. */

@@ -28,6 +28,8 @@ export interface ExtractWork {
   /** Only these; undefined: all. */
   readonly resources?: readonly string[];
   readonly rowsMax?: number;
+  /** All of it in one package, because what is committed first would take away what comes last. */
+  readonly whole: boolean;
   /** Rows of a table that its contract discards are written all the same, to be kept as rejected ones. */
   readonly keepRejected: boolean;
   /** Changed in place: declared tables and hints. `seal` may put a later form of it here. */

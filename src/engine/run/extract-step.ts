@@ -45,6 +45,7 @@ export async function extractStep(
     keepRejected: pipeline.options.keepRejected !== false,
     resources: chosen.resources,
     rowsMax: options.rowsMax,
+    whole: reset !== undefined && reset.dropTables.length + reset.truncateTables.length > 0,
     schema,
     naming: namingOf(pipeline, schema),
     sync: run.durable,
