@@ -3,6 +3,7 @@
 import type { Limits, Log, ProgressEvent } from "./context.ts";
 import type { Destination } from "./destinations/destination.ts";
 import type { Window } from "./extract/window.ts";
+import type { StateDifference } from "./inspect/state.ts";
 import type { Permit } from "./permission.ts";
 import type { RunReport } from "./report.ts";
 import type { RefreshMode } from "./reset/refresh.ts";
@@ -81,7 +82,7 @@ export interface DropOptions {
   readonly resources?: readonly string[];
   /** All resources. */
   readonly all?: boolean;
-  /** Keys of the source's state by path. */
+  /** Parts of the source's state by path: `token`, `pages[*]`, `resources.orders.calls`. */
   readonly statePaths?: readonly string[];
   /** Leave the tables; only state goes. */
   readonly stateOnly?: boolean;
@@ -97,6 +98,8 @@ export interface ResourceDropPlan {
   readonly tables: readonly string[];
   readonly resource_states: readonly string[];
   readonly state_paths: readonly string[];
+  /** Of what the source remembers. */
+  readonly changes: readonly StateDifference[];
 }
 
 /** What a refresh would do, by what is known before the source has run. */

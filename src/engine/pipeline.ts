@@ -32,10 +32,11 @@ import { dropResources, prepareResourceDrop } from "./reset/drop-resources.ts";
 import { planRefresh } from "./reset/plan-refresh.ts";
 import type { RefreshMode } from "./reset/refresh.ts";
 import { resetState, type StateReset, type StateResetPlan } from "./reset/state-reset.ts";
-import { currentSchema, currentState, refusePending } from "./run/current.ts";
+import { refusePending } from "./run/current.ts";
 import { forgetDevMode, timeInName } from "./run/dev-mode.ts";
 import { dryRun } from "./run/dry-run.ts";
 import { extractStep } from "./run/extract-step.ts";
+import { withKnown } from "./run/known.ts";
 import { loadPending } from "./run/load-pending.ts";
 import { locked, reportError } from "./run/locked.ts";
 import { normalizeStep } from "./run/normalize-step.ts";
@@ -155,9 +156,13 @@ export class Pipeline {
     return result;
   }
 
-  /** What `drop` would do, by what is known here. Nothing is changed. */
+  /** What `drop` would do. Nothing is changed. */
   async planResourceDrop(options: DropOptions): Promise<ResourceDropPlan> {
-    return (await prepareResourceDrop(this, this.store(), options)).prepared.plan;
+    return withKnown(
+      this.parts,
+      this.store(),
+      async (known) => (await prepareResourceDrop(this, known, options)).prepared.plan,
+    );
   }
 
   /**
@@ -178,9 +183,9 @@ export class Pipeline {
     return plan;
   }
 
-  /** What `resetState` would change, by the state that is here. Nothing is changed. */
+  /** What `resetState` would change. Nothing is changed. */
   async planStateReset(reset: StateReset): Promise<StateResetPlan> {
-    return resetState(await currentState(this, this.store()), reset).plan;
+    return withKnown(this.parts, this.store(), async ({ state }) => resetState(state, reset).plan);
   }
 
   /**
@@ -189,9 +194,9 @@ export class Pipeline {
    * is another than `plan` was made on.
    */
   async resetState(reset: StateReset, plan: StateResetPlan, run: RunOptions = {}): Promise<string> {
-    return this.withBackup(`reset_state ${reset.kind}`, run, async (run) => {
-      await syncStep(run);
-      await changeState(run, reset, plan);
+    return this.withBackup(`reset_state ${reset.kind}`, run, {
+      before: syncStep,
+      work: (run) => changeState(run, reset, plan),
     });
   }
 
@@ -200,16 +205,21 @@ export class Pipeline {
    * `state_backups`. Errors: PIPELINE_NEVER_RAN when the destination has none.
    */
   async restoreFromDestination(options: RunOptions = {}): Promise<string> {
-    return this.withBackup("reset_state restore_from_destination", options, takeFromDestination);
+    return this.withBackup("reset_state restore_from_destination", options, { work: takeFromDestination });
   }
 
-  /** Drops as `drop` does, with the state before kept in `state_backups`. */
-  async dropWithBackup(options: DropOptions, run: RunOptions = {}): Promise<string> {
-    const text = await this.store().committedState();
-    const id =
-      text === undefined ? "" : await backUpState(this.dir, "reset_state drop_resource", text, Date.now());
-    await this.drop(options, run);
-    return id;
+  /**
+   * Drops as `drop` does, with the state before kept in `state_backups`; returns its id. Of tables only the
+   * `expected` ones, those somebody agreed to.
+   */
+  async dropWithBackup(
+    options: DropOptions & { readonly expected: readonly string[] },
+    run: RunOptions = {},
+  ): Promise<string> {
+    return this.withBackup("reset_state drop_resource", run, {
+      before: syncStep,
+      work: (run) => dropResources(run, options, () => {}),
+    });
   }
 
   /** Makes dropped packages pending again. Errors: PACKAGE_NOT_FOUND, PACKAGE_SUPERSEDED. */
@@ -225,11 +235,11 @@ export class Pipeline {
 
   /** What a refresh of these resources, or of all, would drop or empty. Nothing is changed. */
   async planRefresh(refresh: RefreshMode, resources?: readonly string[]): Promise<RefreshPlan> {
-    const store = this.store();
-    const state = await currentState(this, store);
-    const name = state.default_schema_name;
-    const schema = name ? await currentSchema(store, name) : undefined;
-    return planRefresh(this.name, { schema, state }, refresh, resources);
+    return withKnown(this.parts, this.store(), async ({ state, schema }) => {
+      const name = state.default_schema_name;
+      const stored = { schema: name ? await schema(name) : undefined, state };
+      return planRefresh(this.name, stored, refresh, resources);
+    });
   }
 
   /** Who runs this pipeline now, if anybody. */
@@ -259,16 +269,17 @@ export class Pipeline {
     return plan;
   }
 
-  /** Keeps the state before the work; returns the id of the backup. */
+  /** Keeps the state between the two; returns the id of the backup. */
   private async withBackup(
     reason: string,
     options: RunOptions,
-    work: (run: Run) => Promise<void>,
+    { before, work }: { before?: (run: Run) => Promise<unknown>; work: (run: Run) => Promise<void> },
   ): Promise<string> {
     let id = "";
     const report = await this.locked(options, reason.split(" ")[0]!, async (run) => {
       await recover(run);
       await refusePending(this, run.store, "reset the state");
+      await before?.(run);
       const text = await run.store.committedState();
       if (text !== undefined) id = await backUpState(this.dir, reason, text, run.context.now());
       await work(run);

@@ -65,6 +65,7 @@ const PIPELINE_OPERATIONS = [
   "trace",
   "schema",
   "import-schema",
+  "drop",
   "drop-pending-packages",
   "failed-jobs",
   "sync",
@@ -76,6 +77,11 @@ interface PipelineOptionsOfCommand extends CommonOptions {
   readonly format: SchemaFormat;
   readonly file?: string;
   readonly from?: string;
+  readonly resources?: readonly string[];
+  readonly all?: boolean;
+  readonly statePaths?: readonly string[];
+  readonly stateOnly?: boolean;
+  readonly source?: string;
   readonly yes?: boolean;
 }
 
@@ -164,7 +170,16 @@ function program(answer: (make: () => Promise<Answer>) => Promise<void>): Comman
     )
     .option("--file <path>", "import-schema: the YAML or JSON file")
     .option("--from <load-id>", "drop-pending-packages: this package and all later ones")
-    .option("--yes", "drop-pending-packages: without asking")
+    .option(
+      "--resources <names>",
+      "drop: tables and state of these, separated by commas; re:^raw_ is a pattern",
+      names,
+    )
+    .option("--all", "drop: tables and state of all resources")
+    .option("--state-paths <paths>", "drop: parts of the source's state, such as token or pages[*]", names)
+    .option("--state-only", "drop: the tables stay")
+    .option("--source <name>", "drop: of this source, where the pipeline has loaded several")
+    .option("--yes", "drop, drop-pending-packages: without asking")
     .action((name: string, operation: PipelineOperation, options: PipelineOptionsOfCommand) =>
       answer(() => OPERATIONS[operation](workspaceOf(options), name, options)),
     );
@@ -249,7 +264,7 @@ async function list(options: CommonOptions): Promise<Answer> {
 async function run(pipeline: string, options: RunOptionsOfCommand): Promise<Answer> {
   const workspace = workspaceOf(options);
   const { refresh, resources, backfill, schemaContract } = options;
-  if (refresh !== undefined) await confirmRefresh(workspace, pipeline, refresh, options);
+  if (refresh !== undefined && !options.dryRun) await confirmRefresh(workspace, pipeline, refresh, options);
   const view = options.json ? silentView() : progressView(process.stderr);
   const handle = startRun(workspace, pipeline, {
     resources,
@@ -374,6 +389,12 @@ const OPERATIONS: Record<
     return { summary, data: synced, text: `${summary}.` };
   },
 
+  async drop(_workspace, name, options) {
+    const { resources, all, statePaths: state_paths, stateOnly: state_only, source } = options;
+    const wish = { resources, all, state_paths, state_only, source };
+    return tool("reset_state", JSON.stringify({ pipeline: name, action: "drop_resource", ...wish }), options);
+  },
+
   async "drop-pending-packages"(workspace, name, options) {
     const { pipeline } = workspace.openPipeline(name);
     let plan: DropPlan;
@@ -409,8 +430,9 @@ async function confirmRefresh(
   refresh: RefreshMode,
   options: RunOptionsOfCommand,
 ): Promise<void> {
+  if (options.yes) return;
   const plan = await workspace.openPipeline(name).pipeline.planRefresh(refresh, options.resources);
-  if (plan.tables.length + plan.resource_states.length === 0 || options.yes) return;
+  if (plan.tables.length + plan.resource_states.length === 0) return;
   if (await asked(refreshQuestion(plan), { plan }, options)) return;
   throw new EngineError("CANCELLED", "Nothing was refreshed.", { hint: "Run without --refresh to go on." });
 }

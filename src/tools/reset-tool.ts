@@ -1,11 +1,12 @@
 import { z } from "zod";
+import { counted } from "../engine/counted.ts";
 import { EngineError } from "../engine/errors.ts";
 import { quoted } from "../engine/inspect/measure.ts";
-import { plainOf } from "../engine/inspect/plain.ts";
 import type { ReadQuery } from "../engine/inspect/reader.ts";
 import { inspectState } from "../engine/inspect/state.ts";
 import { STATE_BACKUPS_DIR, StateBackups } from "../engine/package/state-backups.ts";
 import type { Pipeline } from "../engine/pipeline.ts";
+import type { DropOptions, ResourceDropPlan } from "../engine/pipeline-options.ts";
 import { stateFromText } from "../engine/pipeline-state.ts";
 import type { StateReset } from "../engine/reset/state-reset.ts";
 import { decide } from "./confirm.ts";
@@ -26,11 +27,24 @@ const INPUT = z.strictObject({
   action: z
     .enum(ACTIONS)
     .describe(
-      "set_cursor, clear_cursor: of a resource. drop_resource: its tables and what it remembers. " +
+      "set_cursor, clear_cursor: of a resource. drop_resource: tables of resources and what they remember, or parts " +
+        "of the source's state. " +
         "restore_from_destination: state and schemas as committed there. restore_backup: the state before an earlier " +
         "reset. restore_dropped: packages that drop_pending_packages took back",
     ),
   resource: z.string().min(1).max(200).optional().describe("For set_cursor, clear_cursor, drop_resource"),
+  resources: z
+    .array(z.string().min(1).max(200))
+    .max(100)
+    .optional()
+    .describe("For drop_resource: several names, or patterns such as re:^raw_"),
+  all: z.boolean().optional().describe("For drop_resource: all of the source"),
+  state_paths: z
+    .array(z.string().min(1).max(500))
+    .max(100)
+    .optional()
+    .describe("For drop_resource: parts of the source's state, such as token or pages[*]"),
+  state_only: z.boolean().optional().describe("For drop_resource: the tables stay"),
   cursor_path: z.string().min(1).max(500).optional().describe("Where the resource has several cursors"),
   source: z
     .string()
@@ -157,7 +171,8 @@ export const resetStateTool = defineTool({
       },
       next_steps: [
         { tool: "run_pipeline", arguments: { pipeline: input.pipeline }, why: "fetch or load from there" },
-        ...(backupId === undefined
+        // a cursor without the rows before it would skip them
+        ...(backupId === undefined || !plan.reversible
           ? []
           : [
               {
@@ -241,35 +256,30 @@ async function prepare(input: Input, pipeline: Pipeline, inspection: Inspection)
     }
     case "drop_resource": {
       await refusePending(inspection, input.pipeline);
-      const resource = need("resource");
-      if (resource.startsWith("re:"))
-        throw new EngineError("ARGUMENTS_INVALID", "Name one resource, not a pattern.");
-      const drop = await pipeline.planResourceDrop({
-        resources: [resource],
-        ...(input.source === undefined ? {} : { schema: input.source }),
-      });
-      if (drop.tables.length + drop.resource_states.length === 0) {
-        throw new EngineError("RESOURCE_NOT_FOUND", `${input.pipeline} has loaded no resource ${resource}.`);
-      }
-      const tables = await rowCounts(read, drop.tables);
-      const state = committed === undefined ? {} : plainOf(stateFromText(committed).sources ?? {});
-      const memory = (state as Record<string, { resources?: Record<string, unknown> }>)[drop.schema_name]
-        ?.resources?.[resource];
+      const wish = dropOf(input);
+      const drop = await pipeline.planResourceDrop(wish);
+      const { tables, resource_states, state_paths } = drop;
+      if (tables.length + resource_states.length + state_paths.length === 0)
+        throw nothingToDrop(input, wish.resources ?? []);
+      const names = [...new Set([...drop.resources, ...resource_states])];
       return {
         plan: plan({
-          what: `Drop resource ${resource} of ${input.pipeline}: ${tables.length} tables`,
-          tables,
-          changes:
-            memory === undefined
-              ? []
-              : [{ path: `${drop.schema_name}.resources.${resource}`, before: memory, after: "(absent)" }],
-          warnings: [
-            "The tables and their rows are dropped. The next run fetches what the source still has.",
-          ],
-          reversible: false,
+          what: `Drop ${droppedOf(names, drop)} of ${input.pipeline}`,
+          tables: await rowCounts(read, tables),
+          changes: drop.changes.map(({ path, committed, other }) => ({
+            path,
+            before: committed,
+            after: other,
+          })),
+          warnings:
+            tables.length === 0
+              ? ["The next run fetches again what the source no longer knows that it has."]
+              : ["The tables and their rows are dropped. The next run fetches what the source still has."],
+          reversible: tables.length === 0,
         }),
         carryOut: async () =>
-          (await pipeline.dropWithBackup({ resources: [resource], schema: drop.schema_name })) || undefined,
+          (await pipeline.dropWithBackup({ ...wish, schema: drop.schema_name, expected: tables })) ||
+          undefined,
       };
     }
     case "restore_dropped": {
@@ -341,6 +351,46 @@ async function appendWarning({ store }: Inspection, resource: string): Promise<s
     if (appends) return [`${resource} is appended: rows that are fetched again will be there twice.`];
   }
   return [];
+}
+
+/** Errors: ARGUMENTS_INVALID when nothing is named. */
+function dropOf({ resource, resources, all, state_paths, state_only, source }: Input): DropOptions {
+  const named = [...(resource === undefined ? [] : [resource]), ...(resources ?? [])];
+  if (named.length === 0 && !all && !state_paths?.length) {
+    throw new EngineError(
+      "ARGUMENTS_INVALID",
+      "drop_resource needs resource, resources, all or state_paths.",
+    );
+  }
+  return {
+    resources: named,
+    ...(all === undefined ? {} : { all }),
+    ...(state_paths === undefined ? {} : { statePaths: state_paths }),
+    ...(state_only === undefined ? {} : { stateOnly: state_only }),
+    ...(source === undefined ? {} : { schema: source }),
+  };
+}
+
+function nothingToDrop({ pipeline, state_paths = [] }: Input, named: readonly string[]): EngineError {
+  const what = [
+    ...(named.length === 0 ? [] : [`resource ${named.join(", ")}`]),
+    ...state_paths.map((path) => `state ${path}`),
+  ];
+  return new EngineError("RESOURCE_NOT_FOUND", `${pipeline} has loaded no ${what.join(", no ")}.`, {
+    hint: "get_schema shows the tables with their resources, inspect_state what the source remembers.",
+    details: { pipeline, resources: named, state_paths },
+  });
+}
+
+/** `resource orders: 2 tables`, `3 resources: 5 tables`, `state token`. */
+function droppedOf(names: readonly string[], { tables, state_paths }: ResourceDropPlan): string {
+  const parts: string[] = [];
+  if (names.length > 0) {
+    const what = names.length === 1 ? `resource ${names[0]}` : `resources ${names.join(", ")}`;
+    parts.push(`${what}: ${tables.length === 0 ? "only state" : counted(tables.length, "table")}`);
+  }
+  if (state_paths.length > 0) parts.push(`state ${state_paths.join(", ")}`);
+  return parts.join("; ");
 }
 
 async function rowCounts(

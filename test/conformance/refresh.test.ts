@@ -1,5 +1,7 @@
 /** Beginning anew: refresh modes, drop and dev mode, each in the transaction of a package. */
 
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { incremental, Pipeline, type Row, type RunReport, resource, Source } from "../../src/engine/index.ts";
 import { REFRESH_MODES } from "../../src/engine/reset/refresh.ts";
@@ -71,30 +73,33 @@ describe.each(stores)("on $name", (store) => {
       expect(await ids()).toEqual([["9"]]);
     });
 
-    it.each(REFRESH_MODES)("%s is one package, so a source that fails half-way takes nothing away", async (refresh) => {
-      const events = async function* (): AsyncGenerator<Row> {
-        for (let n = 1; n <= 4; n++) yield { n };
-        if (failing) throw new Error("no more");
-      };
-      let failing = false;
-      const feed = new Source({
-        name: "shop",
-        resources: [
-          resource({ name: "events", incremental: incremental("n", { rowOrder: "asc" }) }, events),
-          resource({ name: "users", writeDisposition: "replace" }, [{ id: 1 }]),
-        ],
-      });
-      const run = (options = {}): Promise<RunReport> =>
-        shop.pipeline({ limits: { packageRowsMax: 2 } }).run(feed, options);
-      expect((await run()).packages).toHaveLength(3);
-      failing = true;
-      expect((await run({ refresh })).status).toBe("failed");
-      expect(await shop.query("select count(*) from shop.events")).toEqual([["4"]]);
-      expect(await shop.query("select count(*) from shop.users")).toEqual([["1"]]);
-      failing = false;
-      expect((await run({ refresh })).packages).toHaveLength(1);
-      expect(await shop.query("select count(*) from shop.events")).toEqual([["4"]]);
-    });
+    it.each(REFRESH_MODES)(
+      "%s is one package, so a source that fails half-way takes nothing away",
+      async (refresh) => {
+        const events = async function* (): AsyncGenerator<Row> {
+          for (let n = 1; n <= 4; n++) yield { n };
+          if (failing) throw new Error("no more");
+        };
+        let failing = false;
+        const feed = new Source({
+          name: "shop",
+          resources: [
+            resource({ name: "events", incremental: incremental("n", { rowOrder: "asc" }) }, events),
+            resource({ name: "users", writeDisposition: "replace" }, [{ id: 1 }]),
+          ],
+        });
+        const run = (options = {}): Promise<RunReport> =>
+          shop.pipeline({ limits: { packageRowsMax: 2 } }).run(feed, options);
+        expect((await run()).packages).toHaveLength(3);
+        failing = true;
+        expect((await run({ refresh })).status).toBe("failed");
+        expect(await shop.query("select count(*) from shop.events")).toEqual([["4"]]);
+        expect(await shop.query("select count(*) from shop.users")).toEqual([["1"]]);
+        failing = false;
+        expect((await run({ refresh })).packages).toHaveLength(1);
+        expect(await shop.query("select count(*) from shop.events")).toEqual([["4"]]);
+      },
+    );
 
     it("is no more than a first run on an empty dataset", async () => {
       const report = await shop.pipeline().run(source(orders), { refresh: "drop_sources" });
@@ -133,6 +138,33 @@ describe.each(stores)("on $name", (store) => {
       expect(await shop.tables()).toEqual(["orders", "orders__lines", "users"]);
     });
 
+    it("drops members of lists and parts of what a resource remembers", async () => {
+      await shop.pipeline().run(source(orders));
+      const state = async (): Promise<unknown> => {
+        const text = readFileSync(join(shop.folder, "work/state.json"), "utf8");
+        return (JSON.parse(text) as { sources: { shop: unknown } }).sources.shop;
+      };
+      const remembers = resource({ name: "pages" }, ({ state, sourceState }) => {
+        sourceState.list = [1, 2, 3, 4];
+        state.inner = { a: 1, b: 2 };
+        return [[{ id: 1 }]];
+      });
+      await shop.pipeline().run(new Source({ name: "shop", resources: [remembers] }));
+      const dropping = async (...statePaths: string[]): Promise<unknown> =>
+        (await shop.pipeline().drop({ statePaths })).state_paths;
+      expect(await dropping("list[-1]", "resources.pages.inner.a")).toEqual([
+        "list[3]",
+        "resources.pages.inner.a",
+      ]);
+      expect(await state()).toMatchObject({ list: [1, 2, 3], resources: { pages: { inner: { b: 2 } } } });
+      expect(await dropping("list[*]", "token.never", "resources")).toEqual([
+        "list[0]",
+        "list[1]",
+        "list[2]",
+      ]);
+      expect(await state()).toMatchObject({ list: [], resources: { pages: {}, orders: {} } });
+    });
+
     it("loads nothing when there is nothing to drop", async () => {
       await shop.pipeline().run(source(orders));
       await shop.pipeline().drop({ resources: ["nobody"] });
@@ -145,6 +177,28 @@ describe.each(stores)("on $name", (store) => {
       await shop.pipeline().extract(source([{ id: 3 }]));
       await expect(shop.pipeline().drop({ all: true })).rejects.toMatchObject({ code: "PACKAGE_SUPERSEDED" });
     });
+  });
+
+  it("plans by what the destination has, on a machine that has nothing", async () => {
+    await shop.pipeline().run(source(orders));
+    const fresh = (): Pipeline => shop.pipeline({ dir: `${shop.folder}/fresh` });
+    expect(await fresh().planRefresh("drop_sources")).toMatchObject({
+      tables: ["orders__lines", "orders"],
+      resource_states: ["orders", "users"],
+    });
+    expect((await fresh().planResourceDrop({ resources: ["orders"] })).tables).toHaveLength(2);
+    const rewind = { kind: "set_cursor", resource: "orders", value: 1 } as const;
+    expect((await fresh().planStateReset(rewind)).changes).not.toEqual([]);
+    expect(existsSync(`${shop.folder}/fresh`)).toBe(false);
+    // and by what another machine has loaded since
+    await fresh().run(source(orders, [{ id: 1 }]));
+    const stale = await shop.pipeline().planResourceDrop({ all: true });
+    expect(stale.tables).toContain("users");
+    await fresh().drop({ resources: ["orders"] });
+    await expect(shop.pipeline().dropWithBackup({ all: true, expected: [] })).rejects.toMatchObject({
+      code: "CONFIRM_EXPIRED",
+    });
+    expect(await shop.tables()).toEqual(["users"]);
   });
 
   it("dev mode begins anew in a dataset of its own, and so does the first run after it", async () => {

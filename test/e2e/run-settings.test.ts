@@ -1,5 +1,7 @@
 /** What a run can be told on the command line and in loadwright.toml. */
 
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { RunReport } from "../../src/engine/report.ts";
 import { cli } from "../support/cli.ts";
@@ -57,6 +59,20 @@ describe("loadwright run", () => {
     expect((await run("--refresh", "drop_data", "--resources", "orders", "--yes")).code).toBe(0);
     expect(await query("select count(*) from orders")).toEqual([[2]]);
     expect(await query("select count(*) from plain")).toEqual([[1]]);
+  });
+
+  it("pipeline drop and --refresh ask on a machine that has only loadwright.toml, too", async () => {
+    await run();
+    rmSync(join(made.dir, ".loadwright"), { recursive: true });
+    expect((await run("--refresh", "drop_sources")).code).toBe(5);
+    const drop = ["pipeline", "shop", "drop", "--resources", "plain,re:^ord", "--json"];
+    expect((await cli(made.dir, ...drop)).code).toBe(5);
+    const done = JSON.parse((await cli(made.dir, ...drop, "--yes")).stdout);
+    expect(done.data.tables).toEqual([
+      { name: "plain", rows: 1 },
+      { name: "orders", rows: 10 },
+    ]);
+    expect((await run()).data.rows).toMatchObject({ orders: 10, plain: 1 });
   });
 
   it("takes the contract from the command line, else from loadwright.toml", async () => {

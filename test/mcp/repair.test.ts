@@ -262,6 +262,30 @@ describe.each(TRANSPORTS)("over %s", (_transport, open) => {
       expect(await select("select id from events")).toEqual([[1]]);
       await confirmed("reset_state", { pipeline: "shop", action: "restore_from_destination" });
     });
+
+    it("is dropped with others by a pattern, and without its tables", async () => {
+      rows([{ id: 1 }], [event(1, "2024-01-01T00:00:00Z")]);
+      await run();
+      const drop = { pipeline: "shop", action: "drop_resource" };
+      const memory = await confirmed("reset_state", { ...drop, resources: ["re:ev"], state_only: true });
+      expect(memory.data).toMatchObject({ tables: [], changes: [{ path: "shop.resources.events" }] });
+      expect(memory.data.reversible).toBe(true);
+      const all = await confirmed("reset_state", { ...drop, all: true });
+      expect(all.data.tables).toEqual([
+        { name: "events", rows: 1 },
+        { name: "orders", rows: 1 },
+      ]);
+      // the state before would skip the rows that are gone
+      expect(all.next_steps.map((each) => each.arguments.action)).not.toContain("restore_backup");
+      for (const [code, input] of [
+        ["RESOURCE_NOT_FOUND", { ...drop, resource: "event" }],
+        ["RESOURCE_NOT_FOUND", { ...drop, state_paths: ["token"] }],
+        ["ARGUMENTS_INVALID", drop],
+        ["ARGUMENTS_INVALID", { ...drop, all: true, source: "shop2" }],
+      ] as const) {
+        expect((await fail(server.client, "reset_state", input)).code).toBe(code);
+      }
+    });
   });
 
   describe("pending packages", () => {

@@ -1,10 +1,13 @@
 /** Dropping what resources of a pipeline have loaded: decided here, carried out by a package. */
 
+import { plainOf } from "../inspect/plain.ts";
+import { differences } from "../inspect/state.ts";
 import type { PipelineState } from "../interop/state.ts";
 import type { DropOptions, ResourceDropPlan } from "../pipeline-options.ts";
 import { hasSeenData, isNested, isSystemTable } from "../schema/tables.ts";
 import type { Schema } from "../schema/types.ts";
-import { dropFromSchema, forgetPaths, forgetResources, matchingNames, tablesOfResources } from "./refresh.ts";
+import { forgetPaths } from "./forget-paths.ts";
+import { dropFromSchema, forgetResources, matchingNames, tablesOfResources } from "./refresh.ts";
 
 export interface PreparedDrop {
   readonly plan: ResourceDropPlan;
@@ -19,6 +22,7 @@ export function prepareDrop(
   state: PipelineState,
   options: DropOptions,
 ): PreparedDrop {
+  const before = plainOf(state.sources ?? {});
   const named = options.all ? () => true : matchingNames(options.resources ?? []);
   const tables = options.stateOnly ? [] : tablesOfResources(schema, named);
   const resources = new Set<string>();
@@ -28,14 +32,17 @@ export function prepareDrop(
   }
   const dropTables = tables.filter((name) => hasSeenData(schema.tables.get(name)!));
   dropFromSchema(schema, tables);
+  const resourceStates = forgetResources(state, schema.name, named);
+  const statePaths = forgetPaths(state, schema.name, options.statePaths ?? []);
   return {
     plan: {
       pipeline_name: pipelineName,
       schema_name: schema.name,
       resources: [...resources],
       tables,
-      resource_states: forgetResources(state, schema.name, named),
-      state_paths: forgetPaths(state, schema.name, options.statePaths ?? []),
+      resource_states: resourceStates,
+      state_paths: statePaths,
+      changes: differences(before, plainOf(state.sources ?? {})),
     },
     dropTables,
   };

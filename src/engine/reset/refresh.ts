@@ -3,7 +3,6 @@
  * them. Only the schema and state in hand are changed; the package that carries them does the rest.
  */
 
-import { compilePath } from "../extract/json-path.ts";
 import type { Source } from "../extract/resource.ts";
 import type { PipelineState } from "../interop/state.ts";
 import { hasSeenData, isNested, isSystemTable, relationalConfig, tableChain } from "../schema/tables.ts";
@@ -87,28 +86,4 @@ export function forgetResources(state: PipelineState, sourceName: string, named:
 function forgetSource(state: PipelineState, sourceName: string): void {
   const own = state.sources?.[sourceName];
   for (const key of Object.keys(own ?? {})) if (key !== "resources") delete own![key];
-}
-
-/** Deletes keys of the source's state by path (`token`, `pages.last`, `pages[*]`); returns what was there. */
-export function forgetPaths(state: PipelineState, sourceName: string, paths: readonly string[]): string[] {
-  const own = state.sources?.[sourceName];
-  const forgotten: string[] = [];
-  const remove = (at: unknown, steps: readonly (string | number)[], done: string): void => {
-    const [step, ...rest] = steps;
-    if (typeof at !== "object" || at === null || step === undefined) return;
-    const holder = at as Record<string, unknown>;
-    for (const key of step === "*" ? Object.keys(holder) : [String(step)]) {
-      const path = done === "" ? key : `${done}.${key}`;
-      if (!Object.hasOwn(holder, key) || path === "resources") continue;
-      if (rest.length > 0) {
-        remove(holder[key], rest, path);
-        continue;
-      }
-      forgotten.push(path);
-      if (Array.isArray(at)) at.splice(Number(key), 1);
-      else delete holder[key];
-    }
-  };
-  for (const path of paths) remove(own, compilePath(path), "");
-  return forgotten;
 }

@@ -192,7 +192,7 @@ function orderOf(value: CursorValue | undefined): number | string | undefined {
 }
 
 /** A copy of dictionaries and lists; values inside are never changed in place. */
-function structuredCopy<T>(value: T): T {
+export function structuredCopy<T>(value: T): T {
   if (Array.isArray(value)) return value.map(structuredCopy) as T;
   if (typeof value !== "object" || value === null) return value;
   if (Object.getPrototypeOf(value) !== Object.prototype) return value;

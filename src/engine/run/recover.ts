@@ -24,7 +24,7 @@ export async function finishCommitted(run: Run): Promise<void> {
   if ((await store.pendingPackages()).length === 0) return;
   const normalized = await store.list("normalized");
   await withSession(run, async (session) => {
-    if (await isVoid(run, session)) {
+    if (await isVoid(run.store, session)) {
       const { packages } = await store.dropPending();
       recorder.warn(
         `${packages.length} pending packages were dropped: they build on rows that went with dataset ${pipeline.dataset}.`,

@@ -14,7 +14,10 @@ export async function withSession<T>(run: Run, use: (session: DestinationSession
 }
 
 /** Tries again while the destination is busy. Whoever opens it closes it. */
-export function openSession({ pipeline, context }: Run): Promise<DestinationSession> {
+export function openSession({
+  pipeline,
+  context,
+}: Pick<Run, "pipeline" | "context">): Promise<DestinationSession> {
   return pRetry(() => pipeline.destination.open(pipeline.dataset, context), {
     retries: OPEN_RETRIES,
     minTimeout: 200,

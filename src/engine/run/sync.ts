@@ -8,6 +8,7 @@ import { join } from "node:path";
 import type { DestinationSession } from "../destinations/destination.ts";
 import { EngineError } from "../errors.ts";
 import { decodeStateBlob, type PipelineState, stateHash } from "../interop/state.ts";
+import type { PackageStore } from "../package/store.ts";
 import { stateFromText, stateToText } from "../pipeline-state.ts";
 import { schemaFromText } from "../schema/documents.ts";
 import { schemaVersionHash } from "../schema/version.ts";
@@ -28,7 +29,7 @@ export async function syncStep(run: Run): Promise<SyncResult> {
 }
 
 /** Was the dataset loaded from here, and then dropped by somebody? */
-export async function isVoid({ store }: Run, session: DestinationSession): Promise<boolean> {
+export async function isVoid(store: PackageStore, session: DestinationSession): Promise<boolean> {
   if ((await store.committedState()) === undefined || (await store.list("loaded")).length === 0) return false;
   return !(await session.exists());
 }
@@ -38,23 +39,19 @@ async function syncWith(run: Run, session: DestinationSession): Promise<SyncResu
   const { store, context, pipeline } = run;
   const local = await localState(run);
   if (!(await session.exists())) {
-    if (await isVoid(run, session)) await forgetVoid(run);
+    if (await isVoid(store, session)) await forgetVoid(run);
     else if (local === "damaged") await rm(join(pipeline.dir, "state.json"));
     return { restored: false, state_version: 0, schemas: [] };
   }
-  const row = await session.readState(pipeline.name);
-  if (row === undefined && local === "damaged") await rm(join(pipeline.dir, "state.json"));
   let restored = false;
   let state = local === "damaged" ? undefined : local;
-  if (row && (!state || row.version >= state._state_version)) {
-    const remote = decodeStateBlob(row.state);
-    if (!state || stateHash(remote) !== state._version_hash) {
-      if (state?._local) remote._local = state._local;
-      await store.writeCommittedState(stateToText(remote));
-      state = remote;
-      restored = true;
-    }
-  }
+  const remote = await newerState(session, pipeline.name, state);
+  if (remote) {
+    if (state?._local) remote._local = state._local;
+    await store.writeCommittedState(stateToText(remote));
+    state = remote;
+    restored = true;
+  } else if (local === "damaged") await rm(join(pipeline.dir, "state.json"));
   const schemas: string[] = [];
   for (const name of state?.schema_names ?? []) {
     const newest = await session.readSchema(name);
@@ -66,6 +63,18 @@ async function syncWith(run: Run, session: DestinationSession): Promise<SyncResu
   }
   if (restored) context.log("info", "state.restored", { state_version: state?._state_version ?? 0, schemas });
   return { restored, state_version: state?._state_version ?? 0, schemas };
+}
+
+/** The destination's state where it takes the place of the one that is here. */
+export async function newerState(
+  session: DestinationSession,
+  pipelineName: string,
+  state: PipelineState | undefined,
+): Promise<PipelineState | undefined> {
+  const row = await session.readState(pipelineName);
+  if (!row || (state && row.version < state._state_version)) return undefined;
+  const remote = decodeStateBlob(row.state);
+  return state && stateHash(remote) === state._version_hash ? undefined : remote;
 }
 
 async function localState({ store, recorder }: Run): Promise<PipelineState | "damaged" | undefined> {
