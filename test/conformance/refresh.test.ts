@@ -206,6 +206,9 @@ describe.each(stores)("on $name", (store) => {
     expect(dev.dataset).toMatch(/^shop_data_\d{14}$/);
     expect((await dev.run(source(orders))).status).toBe("succeeded");
     expect((await dev.run(source([{ id: 2 }, { id: 3 }]))).rows.orders).toBe(1);
+    expect((await shop.pipeline({ devMode: true }).run(source(orders))).status).toBe("succeeded");
+    const plan = await shop.pipeline().planRefresh("drop_sources");
+    expect(plan).toMatchObject({ tables: [], resource_states: [] });
     const report = await shop.pipeline().run(source(orders));
     expect(report.rows.orders).toBe(2);
     expect(dev).toBeInstanceOf(Pipeline);

@@ -7,6 +7,7 @@ import { initialState } from "../pipeline-state.ts";
 import { schemaFromText } from "../schema/documents.ts";
 import type { Schema } from "../schema/types.ts";
 import { currentSchema, currentState } from "./current.ts";
+import { isOfDevMode } from "./dev-mode.ts";
 import type { PipelineParts } from "./run.ts";
 import { openSession, using } from "./session.ts";
 import { isVoid, newerState } from "./sync.ts";
@@ -22,17 +23,19 @@ export async function withKnown<T>(
   store: PackageStore,
   use: (known: Known) => Promise<T>,
 ): Promise<T> {
-  const local = await currentState(pipeline, store);
-  const here: Known = { state: local, schema: (name) => currentSchema(store, name) };
-  if ((await store.pendingPackages()).length > 0) return use(here);
+  const nothing: Known = { state: initialState(pipeline), schema: async () => undefined };
+  const forgotten = !pipeline.options.devMode && (await isOfDevMode(store));
+  const here: Known = forgotten
+    ? nothing
+    : { state: await currentState(pipeline, store), schema: (name) => currentSchema(store, name) };
+  if (!forgotten && (await store.pendingPackages()).length > 0) return use(here);
   const context = defaultContext();
   return using(context, await openSession({ pipeline, context }), async (session) => {
     if (!(await session.exists())) {
-      const gone = await isVoid(store, session);
-      return use(gone ? { state: initialState(pipeline), schema: async () => undefined } : here);
+      return use((await isVoid(store, session)) ? nothing : here);
     }
     return use({
-      state: (await newerState(session, pipeline.name, local)) ?? local,
+      state: (await newerState(session, pipeline.name, here.state)) ?? here.state,
       async schema(name) {
         const stored = await session.readSchema(name);
         return stored ? schemaFromText(stored.schema) : here.schema(name);
