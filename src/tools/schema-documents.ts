@@ -1,6 +1,6 @@
 /** Schemas as documents that people and other programs read, and the way back. */
 
-import { copyFile, mkdir, readFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, rm } from "node:fs/promises";
 import { resolve } from "node:path";
 import { EngineError } from "../engine/errors.ts";
 import { dbmlDiagram, mermaidDiagram } from "../engine/schema/diagrams.ts";
@@ -76,5 +76,8 @@ export async function importSchemaFile(
   await mkdir(folder, { recursive: true });
   const target = schemaFile(folder, schema.name, format);
   if (target !== path) await copyFile(path, target);
+  // the one written by an earlier run would be read in its place
+  const other = schemaFile(folder, schema.name, format === "json" ? "yaml" : "json");
+  if (other !== path) await rm(other, { force: true });
   return { schema_name: schema.name, version_hash: schema.version_hash, file: target };
 }

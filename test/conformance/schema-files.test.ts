@@ -52,6 +52,14 @@ onBothDatabases("conformance_schema_files", (database) => {
     expect((await run([{ id: 3, price: "1.00" }])).warnings).toEqual([]);
   });
 
+  test("an edited file may switch the detection of times off", async () => {
+    await run([{ id: 1 }]);
+    const text = readFileSync(file("export"), "utf8");
+    writeFileSync(file("import"), text.replace(/detections:\n *- iso_timestamp\n/, "detections: []\n"));
+    await run([{ id: 2, at: "2024-01-01T00:00:00Z" }]);
+    expect(await database.read(`select "at" from {}.items where id = 2`)).toEqual([["2024-01-01T00:00:00Z"]]);
+  });
+
   test("a broken file stops the run before anything is fetched", async () => {
     await run([{ id: 1 }]);
     writeFileSync(file("import"), "tables: [");

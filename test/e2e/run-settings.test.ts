@@ -75,6 +75,19 @@ describe("loadwright run", () => {
     expect((await run()).data.rows).toMatchObject({ orders: 10, plain: 1 });
   });
 
+  it("pipeline import-schema takes the place of the file that an earlier run wrote, in either format", async () => {
+    made.write("loadwright.toml", toml('import_schema_path = "schemas"'));
+    await run();
+    const print = await cli(made.dir, "pipeline", "shop", "schema", "--format", "json");
+    const schema = JSON.parse(print.stdout);
+    schema.tables.plain.columns.nothing = { data_type: "text" };
+    made.write("edited.json", JSON.stringify(schema));
+    const file = ["--file", join(made.dir, "edited.json")];
+    expect((await cli(made.dir, "pipeline", "shop", "import-schema", ...file)).code).toBe(0);
+    expect((await run()).code).toBe(0);
+    expect(await query("select nothing from plain")).toEqual([[null], [null]]);
+  });
+
   it("takes the contract from the command line, else from loadwright.toml", async () => {
     await run();
     made.write("loadwright.toml", toml('schema_contract = "freeze"', "more = { extra = 1 }"));

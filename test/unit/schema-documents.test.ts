@@ -24,6 +24,8 @@ const stored = readdirSync(CASES).flatMap((group) =>
   }),
 );
 
+const withColumn = (table: object, column: unknown): object => ({ ...table, columns: { c: column } });
+
 describe("a schema file", () => {
   it("gives back each of dlt's stored schemas with its hash, as YAML and as JSON", () => {
     expect(stored.length).toBeGreaterThan(200);
@@ -77,6 +79,38 @@ describe("a schema file", () => {
         }),
       );
     }
+  });
+
+  it("of dlt has names without quotes that are words of YAML", () => {
+    const schema = schemaFromText(stored[0]![1]);
+    const columns = new Map(
+      ["n", "Y", "e5", "x"].map((name) => [name, { name, data_type: "text" as const }]),
+    );
+    schema.tables.set("t", { name: "t", columns, write_disposition: "append", resource: "t" });
+    const text = schemaToYaml(schema).replace(/^( +)"(n|Y|e5)":$/gm, "$1$2:");
+    const back = schemaFromDocument(text, "yaml", "f");
+    expect([...back.tables.get("t")!.columns.keys()]).toEqual(["n", "Y", "e5", "x"]);
+    expect(back.version_hash).toBe(schemaVersionHash(schema));
+  });
+
+  it.each([
+    ['"colums"', (table) => ({ ...table, colums: {} }), "columns"],
+    ['"nulable"', (table) => withColumn(table, { data_type: "text", nulable: true }), "nullable"],
+    ["data_type of column t.c", (table) => withColumn(table, { data_type: "txt" }), "bigint"],
+    ["column t.c is not an object", (table) => withColumn(table, "text")],
+    ["scale of column t.c", (table) => withColumn(table, { data_type: "decimal", scale: "2" })],
+    ["nullable of column t.c", (table) => withColumn(table, { nullable: "no" })],
+    ["write_disposition of table t", (table) => ({ ...table, write_disposition: "upsert" }), "merge"],
+    ["the parent of table t", (table) => ({ ...table, parent: "nobody" })],
+    ["schema contract", (table) => ({ ...table, schema_contract: "never" })],
+  ] as [string, (table: object) => object, string?][])("with a slip is refused: %s", (what, edit, better) => {
+    const schema = JSON.parse(stored[0]![1]) as { tables: Record<string, object> };
+    schema.tables.t = edit({ columns: {} });
+    const read = (): unknown => schemaFromDocument(JSON.stringify(schema), "json", "shop.schema.json");
+    expect(read).toThrow(expect.objectContaining({ code: "SCHEMA_INVALID" }));
+    expect(read).toThrow(what);
+    if (better) expect(read).toThrow(better);
+    expect(read).toThrow("shop.schema.json");
   });
 
   it("for a new dataset has no notes of what was loaded", () => {

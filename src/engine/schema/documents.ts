@@ -7,6 +7,7 @@ import { createRequire } from "node:module";
 import type * as Yaml from "yaml";
 import { EngineError } from "../errors.ts";
 import { indentJson, parseJsonDocument, plainJson } from "../interop/json.ts";
+import { checkDocument } from "./check-document.ts";
 import type { Schema } from "./types.ts";
 import { bumpSchema, schemaToStored, storedToSchema } from "./version.ts";
 
@@ -73,21 +74,48 @@ export function schemaFromDocument(text: string, format: DocumentFormat, file: s
       cause,
     });
   }
+  let schema: Schema;
   try {
-    const schema = storedToSchema(stored);
-    bumpSchema(schema);
-    return schema;
+    schema = storedToSchema(stored);
   } catch (error) {
-    if (!(error instanceof EngineError)) throw error;
-    throw error.withDetails({ file });
+    if (!(error instanceof EngineError) || error.code !== "SCHEMA_INVALID") throw error;
+    throw new EngineError("SCHEMA_INVALID", error.message.replace("The stored schema", file), {
+      hint: "Correct the file, or export the schema anew.",
+      details: { file },
+    });
   }
+  checkDocument(schema, file);
+  bumpSchema(schema);
+  return schema;
 }
 
+/**
+ * As dlt's parser (PyYAML) reads it and writes it: columns called `n`, `y` or `e5` have no quotes there, and are
+ * neither false nor true nor a number.
+ */
 function parseYaml(text: string): unknown {
-  const document = yaml().parseDocument(text, { version: "1.1", logLevel: "silent" });
+  const document = yaml().parseDocument(text, {
+    version: "1.1",
+    logLevel: "silent",
+    customTags: (tags) =>
+      tags.map((each) => {
+        // those that have a test are of scalars
+        const tag = each as Yaml.ScalarTag;
+        if (!tag.test) return each;
+        if (tag.tag.endsWith(":bool")) return { ...tag, test: withoutLetters(tag.test) };
+        if (tag.tag.endsWith(":float") && tag.format === "EXP") return { ...tag, test: PYTHON_EXPONENT };
+        return each;
+      }),
+  });
   const [error] = document.errors;
   if (error !== undefined) throw error;
   return document.toJS({ mapAsMap: true, maxAliasCount: 100 });
+}
+
+const PYTHON_EXPONENT = /^[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)[eE][-+][0-9]+$/;
+
+function withoutLetters(words: RegExp): RegExp {
+  return new RegExp(`^(?![YyNn]$)${words.source.slice(1)}`);
 }
 
 function firstLine(error: unknown): string {

@@ -226,7 +226,11 @@ function invalid(problem: string): EngineError {
 }
 
 function entriesOf(value: unknown, where: string): [string, unknown][] {
-  if (value instanceof Map) return [...(value as Map<string, unknown>)];
+  if (value instanceof Map) {
+    const odd = [...value.keys()].find((key) => typeof key !== "string");
+    if (odd !== undefined) throw invalid(`the name ${String(odd)} in ${where} is not text; put it in quotes`);
+    return [...(value as Map<string, unknown>)];
+  }
   if (typeof value !== "object" || value === null || Array.isArray(value))
     throw invalid(`${where} is not an object`);
   return Object.entries(value);
@@ -260,7 +264,7 @@ function tableOf(name: string, value: unknown): Table {
     }
     members.push([key, table.columns]);
     for (const [columnName, hints] of entriesOf(member, `columns of ${name}`)) {
-      table.columns.set(columnName, plainDeep(hints) as Column);
+      table.columns.set(columnName, plainOf(hints, `column ${name}.${columnName}`) as unknown as Column);
     }
   }
   const ordered = Object.fromEntries(members) as Partial<Table>;
