@@ -168,6 +168,16 @@ describe.each(stores)("on $name", (store) => {
       },
     );
 
+    test("also where the load has no rows for the levels below", async () => {
+      await shop.load([order(1, "a"), order(2, "b")]);
+      const merge: ResourceHints = { writeDisposition: "merge", primaryKey: "id" };
+      await shop.load([{ id: 1, lines: [{ sku: "c" }] }, { id: 3 }], merge);
+      expect(await counts()).toEqual([2, 1, 2]);
+      await shop.load([order(2, "d")], merge);
+      expect(await counts()).toEqual([2, 1, 2]);
+      expect(await shop.sql("select part from {}.items__lines__parts")).toEqual([["d-p"]]);
+    });
+
     test("and replaced, and appended to again", async () => {
       await shop.load([order(1, "a")], { writeDisposition: "merge", primaryKey: "id" });
       await shop.load([order(1, "b")], { writeDisposition: "append" });

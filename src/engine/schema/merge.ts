@@ -3,6 +3,7 @@
 import { EngineError } from "../errors.ts";
 import {
   columnsWith,
+  hasSeenData,
   isComplete,
   isNested,
   isSystemTable,
@@ -110,13 +111,26 @@ export function propagateRootKey(schema: Schema, tableName: string): void {
     ...json.config.propagation.tables[root.name],
     [rowKey]: ROOT_ID,
   };
+  if (merges(root)) addRootKeys(schema, root);
+}
+
+/** Tables that were appended to lack the key, and a load need not have rows for each of them. */
+function addRootKeys(schema: Schema, root: Table): void {
+  for (const table of tableChain(schema, root.name)) {
+    if (!isNested(table) || !hasSeenData(table) || columnsWith(table, "root_key").length > 0) continue;
+    table.columns.set(ROOT_ID, { name: ROOT_ID, data_type: "text", nullable: false, root_key: true });
+  }
+}
+
+function merges(root: Table): boolean {
+  const strategy = mergeStrategy(root);
+  return strategy !== undefined && strategy !== "scd2";
 }
 
 function requiresRootKey(schema: Schema, root: Table): boolean {
   if (!isSystemTable(root.name)) {
     const setting = relationalConfig(schema)?.root_key_propagation;
-    const strategy = mergeStrategy(root);
-    if (setting ?? (strategy !== undefined && strategy !== "scd2")) return true;
+    if (setting ?? merges(root)) return true;
   }
   return tableChain(schema, root.name).some(
     (table) => isNested(table) && [...table.columns.values()].some((column) => isSet(column.root_key)),
