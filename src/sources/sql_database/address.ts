@@ -17,18 +17,9 @@ import type { SqlDatabaseConfig } from "./config.ts";
 import { duckdbSource } from "./duckdb/database.ts";
 import { mysqlSource } from "./mysql/database.ts";
 import { postgresSource } from "./postgres/database.ts";
+import type { ServerAddress } from "./server-address.ts";
 import { sqliteSource } from "./sqlite/database.ts";
 import type { SqlDatabase } from "./types.ts";
-
-/** What the dialects of servers are opened with. */
-export interface ServerAddress {
-  readonly url: string;
-  /** Wins over the URL's. */
-  readonly password: string | undefined;
-  readonly config: SqlDatabaseConfig;
-  /** An absolute path. */
-  readonly rootCert: string | undefined;
-}
 
 /** Errors: CONFIG_MISSING, CONFIG_INVALID. Does not connect. */
 export function openDatabase(config: SqlDatabaseConfig, context: SourceContext): SqlDatabase {

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { connect as connectSocket, isIP } from "node:net";
 import mysql, { type Connection, type ConnectionOptions, type SslOptions } from "mysql2";
 import { EngineError } from "../../../engine/errors.ts";
-import type { ServerAddress } from "../address.ts";
+import type { ServerAddress } from "../server-address.ts";
 import { mysqlError } from "./errors.ts";
 
 export interface MysqlSettings {

@@ -7,9 +7,9 @@
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import mysql, { type Connection, type RowDataPacket } from "mysql2";
-import type { ServerAddress } from "../address.ts";
 import { LineWriter, tellNulled } from "../line-writer.ts";
 import { qualified, quoted, type SelectDialect, selectOf } from "../select.ts";
+import type { ServerAddress } from "../server-address.ts";
 import type { ReadContext, ReadRequest, SourceColumn, SourceTable, SqlDatabase, SqlRun } from "../types.ts";
 import { connect, type MysqlSettings, mysqlSettings } from "./connection.ts";
 import { mysqlError } from "./errors.ts";

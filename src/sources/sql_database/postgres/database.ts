@@ -17,11 +17,11 @@ import {
 import { EngineError } from "../../../engine/errors.ts";
 import type { ColumnsPage } from "../../../engine/extract/page.ts";
 import { didYouMean } from "../../../engine/nearest.ts";
-import type { ServerAddress } from "../address.ts";
 import { areBinary, ColumnPages } from "../column-pages.ts";
 import { asSourceError } from "../errors.ts";
 import { LineWriter, tellNulled } from "../line-writer.ts";
 import { qualified, type SelectDialect, selectOf } from "../select.ts";
+import type { ServerAddress } from "../server-address.ts";
 import type { ReadContext, ReadRequest, SourceColumn, SourceTable, SqlDatabase, SqlRun } from "../types.ts";
 import { CopyColumns } from "./copy-columns.ts";
 import { CopyLines } from "./copy-lines.ts";
