@@ -12,7 +12,8 @@ import type { CommitReport, DestinationSession } from "../../src/engine/destinat
 import { duckdb } from "../../src/engine/destinations/duckdb/duckdb.ts";
 import { postgres } from "../../src/engine/destinations/postgres/postgres.ts";
 import { toEnvelope } from "../../src/engine/errors.ts";
-import type { Schema, Table } from "../../src/engine/schema/types.ts";
+import type { Schema } from "../../src/engine/schema/types.ts";
+import { item, items, order, orders } from "../support/orders.ts";
 import {
   LOAD_ID,
   PARENT_ID,
@@ -79,41 +80,6 @@ describe.each(KINDS)("$name", (kind) => {
     return (await from.query(sql)).rows.map((row) => [...row]);
   }
 
-  const PK = { data_type: "bigint", primary_key: true, nullable: false } as const;
-
-  function orders(more: Partial<Table> = {}, columns: Parameters<typeof table>[1] = {}): Table {
-    return table(
-      "orders",
-      { id: PK, name: "text", ...columns, _dlt_load_id: LOAD_ID, _dlt_id: ROW_ID },
-      { write_disposition: "merge", ...more },
-    );
-  }
-
-  const items = table(
-    "orders__items",
-    {
-      sku: "text",
-      _dlt_root_id: ROOT_ID,
-      _dlt_parent_id: PARENT_ID,
-      _dlt_list_idx: "bigint",
-      _dlt_id: ROW_ID,
-    },
-    { parent: "orders" },
-  );
-  const order = (id: number, name: string, row = `r${id}${name}`, more: Record<string, Value> = {}) => ({
-    id,
-    name,
-    _dlt_load_id: "l",
-    _dlt_id: row,
-    ...more,
-  });
-  const item = (root: string, index: number, sku: string) => ({
-    sku,
-    _dlt_root_id: root,
-    _dlt_parent_id: root,
-    _dlt_list_idx: index,
-    _dlt_id: `${root}-${index}`,
-  });
   const ORDERS = 'select id, name from "shop_data"."orders" order by id, name';
   const ITEMS = 'select sku from "shop_data"."orders__items" order by sku';
 

@@ -6,17 +6,9 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { defaultContext, type RunContext } from "../../src/engine/context.ts";
 import type { CommitReport, DestinationSession } from "../../src/engine/destinations/destination.ts";
 import { duckdb } from "../../src/engine/destinations/duckdb/duckdb.ts";
-import type { Schema, Table } from "../../src/engine/schema/types.ts";
-import {
-  LOAD_ID,
-  PARENT_ID,
-  packageOf,
-  ROOT_ID,
-  ROW_ID,
-  schemaOf,
-  table,
-  type Value,
-} from "../support/packages.ts";
+import type { Schema } from "../../src/engine/schema/types.ts";
+import { item, items, order, orders } from "../support/orders.ts";
+import { packageOf, ROW_ID, schemaOf, table, type Value } from "../support/packages.ts";
 import { refusal } from "../support/refusal.ts";
 
 let folder: string;
@@ -53,35 +45,6 @@ async function rows(sql: string, from = session): Promise<unknown[][]> {
   return (await from.query(sql)).rows.map((row) => [...row]);
 }
 
-const PK = { data_type: "bigint", primary_key: true, nullable: false } as const;
-
-function orders(more: Partial<Table> = {}, columns: Parameters<typeof table>[1] = {}): Table {
-  return table(
-    "orders",
-    { id: PK, name: "text", ...columns, _dlt_load_id: LOAD_ID, _dlt_id: ROW_ID },
-    { write_disposition: "merge", ...more },
-  );
-}
-
-const items = table(
-  "orders__items",
-  { sku: "text", _dlt_root_id: ROOT_ID, _dlt_parent_id: PARENT_ID, _dlt_list_idx: "bigint", _dlt_id: ROW_ID },
-  { parent: "orders" },
-);
-const order = (id: number, name: string, row = `r${id}${name}`, more: Record<string, Value> = {}) => ({
-  id,
-  name,
-  _dlt_load_id: "l",
-  _dlt_id: row,
-  ...more,
-});
-const item = (root: string, index: number, sku: string) => ({
-  sku,
-  _dlt_root_id: root,
-  _dlt_parent_id: root,
-  _dlt_list_idx: index,
-  _dlt_id: `${root}-${index}`,
-});
 const ORDERS = 'select id, name from "shop"."shop_data"."orders" order by id, name';
 
 describe("tables", () => {

@@ -5,8 +5,9 @@ import { afterEach, beforeAll, beforeEach, describe, expect, inject, test } from
 import { defaultContext, type RunContext } from "../../src/engine/context.ts";
 import type { CommitReport, DestinationSession } from "../../src/engine/destinations/destination.ts";
 import { type PostgresOptions, postgres } from "../../src/engine/destinations/postgres/postgres.ts";
-import type { Schema, Table } from "../../src/engine/schema/types.ts";
-import { LOAD_ID, packageOf, ROW_ID, schemaOf, table, type Value } from "../support/packages.ts";
+import type { Schema } from "../../src/engine/schema/types.ts";
+import { order, orders } from "../support/orders.ts";
+import { packageOf, ROW_ID, schemaOf, table, type Value } from "../support/packages.ts";
 import { createDatabase } from "../support/postgres-server.ts";
 import { refusal } from "../support/refusal.ts";
 
@@ -53,23 +54,6 @@ async function rows(sql: string, from = session): Promise<unknown[][]> {
   return (await from.query(sql)).rows.map((row) => [...row]);
 }
 
-const PK = { data_type: "bigint", primary_key: true, nullable: false } as const;
-
-function orders(more: Partial<Table> = {}, columns: Parameters<typeof table>[1] = {}): Table {
-  return table(
-    "orders",
-    { id: PK, name: "text", ...columns, _dlt_load_id: LOAD_ID, _dlt_id: ROW_ID },
-    { write_disposition: "merge", ...more },
-  );
-}
-
-const order = (id: number, name: string, row = `r${id}${name}`, more: Record<string, Value> = {}) => ({
-  id,
-  name,
-  _dlt_load_id: "l",
-  _dlt_id: row,
-  ...more,
-});
 const ORDERS = 'select id, name from "shop_data"."orders" order by id, name';
 
 describe("tables", () => {
