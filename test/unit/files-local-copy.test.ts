@@ -1,10 +1,12 @@
 /** Parquet that is not on this machine is read through a temporary file, which stays nowhere. */
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { thisProcess } from "../../src/engine/package/process-identity.ts";
 import { type ByteSource, memorySource } from "../../src/sources/filesystem/byte-source.ts";
 import { readParquet } from "../../src/sources/filesystem/parquet.ts";
 
@@ -49,6 +51,26 @@ test("a file is there while it is read, and gone afterwards", async () => {
 
 test("a reader that stops early leaves no file", async () => {
   for await (const _page of readParquet(object({}))) break;
+});
+
+test("what a killed process left is removed by the next copy, and nothing of a process that lives", async () => {
+  const left = (name: string, owner: object): string => {
+    const folder = join(temporary, `loadwright-copy-${name}`);
+    mkdirSync(folder);
+    writeFileSync(join(folder, "owner.json"), JSON.stringify(owner));
+    writeFileSync(join(folder, "file"), "x");
+    return folder;
+  };
+  const { pid } = spawnSync("true");
+  left("ended", { ...thisProcess(), pid });
+  const kept = [
+    left("living", thisProcess()),
+    left("elsewhere", { ...thisProcess(), pid, host: "another" }),
+    mkdtempSync(join(temporary, "loadwright-copy-")),
+  ];
+  for await (const _page of readParquet(object({}))) break;
+  expect(readdirSync(temporary).sort()).toEqual(kept.map((path) => basename(path)).sort());
+  for (const path of kept) rmSync(path, { recursive: true });
 });
 
 test("a transfer that fails, and a file that is no Parquet, leave no file", async () => {

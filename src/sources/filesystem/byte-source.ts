@@ -4,9 +4,6 @@
  */
 
 import { createReadStream } from "node:fs";
-import { mkdtemp, open, rm, statfs } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { EngineError } from "../../engine/errors.ts";
 
 export interface ByteSource {
@@ -54,48 +51,6 @@ export function memorySource(name: string, ...blocks: readonly (Uint8Array | str
       yield* bytes;
     },
   };
-}
-
-/**
- * A path on this machine with the source's bytes, for readers that seek. Disposing removes a copy that was made.
- * Errors: EXTRACT_FAILED when the folder for temporary files has no room for it.
- */
-export async function localCopy(source: ByteSource): Promise<{ path: string } & AsyncDisposable> {
-  if (source.localPath !== undefined) {
-    return { path: source.localPath, [Symbol.asyncDispose]: async () => {} };
-  }
-  const parent = tmpdir();
-  const { bavail, bsize } = await statfs(parent);
-  // known before anything is transferred, or in vain
-  if ((source.size ?? 0) > bavail * bsize) throw noRoom(source, parent, bavail * bsize);
-  const folder = await mkdtemp(join(parent, "loadwright-"));
-  const remove = () => rm(folder, { recursive: true, force: true });
-  try {
-    const path = join(folder, "file");
-    const file = await open(path, "wx", 0o600);
-    try {
-      for await (const bytes of source.open()) await file.appendFile(bytes);
-    } finally {
-      await file.close();
-    }
-    return { path, [Symbol.asyncDispose]: remove };
-  } catch (error) {
-    await remove();
-    const { code } = error as { code?: unknown };
-    throw code === "ENOSPC" || code === "EDQUOT" ? noRoom(source, parent, undefined, error) : error;
-  }
-}
-
-function noRoom(source: ByteSource, folder: string, bytesFree?: number, cause?: unknown): EngineError {
-  return new EngineError(
-    "EXTRACT_FAILED",
-    `The folder for temporary files, ${folder}, has no room for a copy of ${source.name}.`,
-    {
-      hint: "Parquet is read from its end, so an object is copied first: make room, or set TMPDIR to a folder that has it.",
-      details: { file: source.name, folder, bytes: source.size, bytes_free: bytesFree, error: "ENOSPC" },
-      cause,
-    },
-  );
 }
 
 /** The whole source in memory; for readers of formats that cannot be streamed. Errors: FILE_FORMAT beyond the bound. */

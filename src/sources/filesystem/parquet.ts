@@ -8,8 +8,9 @@
 import { type DuckDBConnection, DuckDBInstance, type DuckDBResult } from "@duckdb/node-api";
 import { EngineError } from "../../engine/errors.ts";
 import { JsonlPage } from "../../engine/extract/page.ts";
-import { type ByteSource, localCopy } from "./byte-source.ts";
+import type { ByteSource } from "./byte-source.ts";
 import { PAGE_BYTES } from "./jsonl.ts";
+import { localCopy } from "./local-copy.ts";
 
 export interface ParquetOptions {
   pageBytes?: number;
