@@ -2,6 +2,7 @@
 
 import Table from "cli-table3";
 import pc from "picocolors";
+import { nounOf } from "../engine/counted.ts";
 import type { ErrorEnvelope } from "../engine/errors.ts";
 import type { SchemaChange } from "../engine/package/types.ts";
 import type { DropPlan } from "../engine/pipeline-options.ts";
@@ -21,7 +22,8 @@ export function renderError(error: ErrorEnvelope): string {
 }
 
 export function renderRun(report: RunReport): string {
-  const counts = `${number(sum(report.dry_run?.rows ?? report.rows))} rows in ${duration(report.duration_ms)}`;
+  const rows = sum(report.dry_run?.rows ?? report.rows);
+  const counts = `${number(rows)} ${nounOf(rows, "row")} in ${duration(report.duration_ms)}`;
   // a run that failed before the engine began knows no destination
   const target = report.destination === "" ? "" : ` -> ${report.destination} ${report.dataset_name}`;
   const how = report.dry_run === undefined ? "" : pc.bold("dry run ");
@@ -61,7 +63,7 @@ function discardLines(report: RunReport): string[] {
   return [
     ...rejected.map(
       ([name, { rows, values }]) =>
-        `${pc.yellow("rejected")} ${name}: ${number(rows)} rows, ${number(values)} values, by contract`,
+        `${pc.yellow("rejected")} ${name}: ${number(rows)} ${nounOf(rows, "row")}, ${number(values)} ${nounOf(values, "value")}, by contract`,
     ),
     ...Object.entries(report.nul_removed ?? {}).map(
       ([name, cells]) => `${pc.yellow("NUL removed")} ${name}: ${number(cells)} cells`,
@@ -244,7 +246,7 @@ export function duration(milliseconds: number): string {
 }
 
 function runText(run: RunSummary): string {
-  return `${run.status} ${run.started_at.slice(0, 19).replace("T", " ")}, ${number(run.rows)} rows`;
+  return `${run.status} ${run.started_at.slice(0, 19).replace("T", " ")}, ${number(run.rows)} ${nounOf(run.rows, "row")}`;
 }
 
 function statusText(status: RunReport["status"]): string {

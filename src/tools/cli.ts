@@ -5,6 +5,7 @@
 
 import { createInterface } from "node:readline/promises";
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { counted, nounOf } from "../engine/counted.ts";
 import { EngineError, toEnvelope } from "../engine/errors.ts";
 import type { DropPlan } from "../engine/pipeline-options.ts";
 import { REFRESH_MODES, type RefreshMode } from "../engine/reset/refresh.ts";
@@ -257,7 +258,7 @@ async function init(dir: string): Promise<Answer> {
 async function list(options: CommonOptions): Promise<Answer> {
   const workspace = workspaceOf(options);
   const pipelines = await listPipelines(workspace);
-  const summary = `${pipelines.length} pipelines in ${workspace.dir}`;
+  const summary = `${counted(pipelines.length, "pipeline")} in ${workspace.dir}`;
   return { summary, data: { workspace: workspace.dir, pipelines }, text: renderList(pipelines) };
 }
 
@@ -286,8 +287,8 @@ async function run(pipeline: string, options: RunOptionsOfCommand): Promise<Answ
   const report = await handle.done;
   view.end();
   const exitCode = exitCodeOfRun(report);
-  const counted = report.dry_run?.rows ?? report.rows;
-  const summary = `${report.dry_run ? "dry run " : ""}${report.status}: ${pipeline}, ${number(sum(counted))} rows`;
+  const rows = sum(report.dry_run?.rows ?? report.rows);
+  const summary = `${report.dry_run ? "dry run " : ""}${report.status}: ${pipeline}, ${number(rows)} ${nounOf(rows, "row")}`;
   const text = options.fullTrace ? renderTrace(report) : renderRun(report);
   if (report.error !== undefined && !options.json && !options.fullTrace) {
     await print(process.stderr, renderError(report.error));
@@ -340,7 +341,7 @@ const OPERATIONS: Record<
 > = {
   async info(workspace, name) {
     const info = await pipelineInfo(workspace, name);
-    const summary = `${name}: ${info.loaded_packages} packages loaded, ${info.pending_packages.length} pending`;
+    const summary = `${name}: ${counted(info.loaded_packages, "package")} loaded, ${info.pending_packages.length} pending`;
     return { summary, data: info, text: renderInfo(info) };
   },
 
@@ -372,7 +373,7 @@ const OPERATIONS: Record<
 
   async "failed-jobs"(workspace, name) {
     const packages = await failedPackages(workspace, name);
-    const summary = `${packages.length} packages of ${name} were set aside`;
+    const summary = `${counted(packages.length, "package")} of ${name} set aside`;
     return {
       summary,
       data: { packages },
@@ -414,7 +415,7 @@ const OPERATIONS: Record<
     const dropped = await pipeline.dropPending(options.from, {
       expected: plan.packages.map((each) => each.load_id),
     });
-    const summary = `${name}: ${dropped.packages.length} pending packages dropped, kept in ${dropped.backup}`;
+    const summary = `${name}: ${counted(dropped.packages.length, "pending package")} dropped, kept in ${dropped.backup}`;
     return {
       summary,
       data: { dropped: true, plan: dropped },
@@ -440,7 +441,7 @@ async function confirmRefresh(
 async function confirmed(plan: DropPlan, options: PipelineOptionsOfCommand): Promise<boolean> {
   if (!options.json) await print(process.stderr, renderDropPlan(plan));
   const count = plan.packages.length;
-  return asked(`Drop ${count} pending packages of ${plan.pipeline_name}?`, { plan }, options);
+  return asked(`Drop ${counted(count, "pending package")} of ${plan.pipeline_name}?`, { plan }, options);
 }
 
 /** Asks on the terminal; without one, or for a program, refuses and says what would have been asked. */

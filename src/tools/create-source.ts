@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import { z } from "zod";
+import { counted } from "../engine/counted.ts";
 import { EngineError } from "../engine/errors.ts";
 import { listSources } from "../sources/registry.ts";
 import { dryRun, lintShape, missingSecrets, WRITTEN, writeChecked } from "./building/build.ts";
@@ -170,7 +171,7 @@ export const createSourceTool = defineTool({
     return {
       summary:
         `${input.dry_run ? "Dry run: nothing was written." : `Pipeline ${name} was registered with the source ${source}.`} ` +
-        `${shape.resources.length > 0 ? `${shape.resources.length} resources: ${shape.resources.slice(0, 10).join(", ")}.` : ""}` +
+        `${shape.resources.length > 0 ? `${counted(shape.resources.length, "resource")}: ${shape.resources.slice(0, 10).join(", ")}.` : ""}` +
         (missing.length > 0 ? ` Secrets to set: ${missing.join(", ")}.` : ""),
       data: {
         pipeline: name,

@@ -8,6 +8,7 @@ import { existsSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { connect } from "node:net";
 import { join, relative } from "node:path";
+import { counted } from "../engine/counted.ts";
 import { connectionSettings } from "../engine/destinations/postgres/settings.ts";
 import { supabaseAddress, supabaseFindings } from "../engine/destinations/postgres/supabase.ts";
 import type { CheckName, Flag } from "../engine/diagnose/pattern.ts";
@@ -239,7 +240,7 @@ const CHECKS: Readonly<Record<CheckName, Check>> = {
     const newest = failed.at(-1);
     const error = newest === undefined ? undefined : (await store.readManifest(newest)).error;
     return {
-      finding: `${pending.length} packages are pending, ${failed.length} are set aside as failed.${newest === undefined ? "" : ` The newest failed is ${newest.load_id}${error === undefined ? "" : ` (${error.code})`}.`}`,
+      finding: `${counted(pending.length, "pending package")}, ${failed.length} set aside as failed.${newest === undefined ? "" : ` The newest failed is ${newest.load_id}${error === undefined ? "" : ` (${error.code})`}.`}`,
       flags,
     };
   }),
@@ -333,7 +334,9 @@ const CHECKS: Readonly<Record<CheckName, Check>> = {
     if (variants.length > 0)
       parts.push(`Variant columns hold values of another type: ${variants.slice(0, 5).join(", ")}.`);
     return {
-      finding: parts.slice(0, 8).join(" ") || `${tables.length} tables: live types agree with the schema.`,
+      finding:
+        parts.slice(0, 8).join(" ") ||
+        `${counted(tables.length, "table")}: live types agree with the schema.`,
       flags: [...flags],
     };
   }),

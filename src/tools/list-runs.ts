@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { counted } from "../engine/counted.ts";
 import { RunFolder } from "../engine/package/trace.ts";
 import type { RunReport } from "../engine/report.ts";
 import { CURSOR, defineTool, FORMAT, limitOf, type NextStep, PIPELINE, READS } from "./define-tool.ts";
@@ -79,7 +80,7 @@ export const listRunsTool = defineTool({
         why: each.status === "failed" ? "read why it failed" : "see how far it is",
       }));
     return {
-      summary: `${found.length} runs, ${failed.length} failed${more ? `; ${searched} runs were looked at` : ""}.`,
+      summary: `${counted(found.length, "run")}, ${failed.length} failed${more ? `; ${searched} were looked at` : ""}.`,
       data: { runs: found.map(entryOf), unreadable, searched },
       next_steps,
       page: {

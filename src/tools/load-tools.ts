@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { counted } from "../engine/counted.ts";
 import { inspectLoads, LOAD_STATUSES } from "../engine/inspect/loads.ts";
 import { decide } from "./confirm.ts";
 import { CURSOR, defineTool, FORMAT, limitOf, type NextStep, PIPELINE, READS } from "./define-tool.ts";
@@ -83,7 +84,7 @@ export const queryLoads = defineTool({
     }
     return {
       summary:
-        `${view.loads.length} loads: ${pending.length} pending, ${failed.length} failed.` +
+        `${counted(view.loads.length, "load")}: ${pending.length} pending, ${failed.length} failed.` +
         (view.destination === "locked" ? " The database is busy, so this is what the disk knows." : ""),
       data: {
         loads: shown.map(({ schema_version_hash, error, ...load }) => ({
@@ -142,7 +143,7 @@ export const dropPendingPackages = defineTool({
     const { pipeline } = context.workspace.openPipeline(input.pipeline);
     const plan = plainJson(await pipeline.planDrop(input.from_load_id));
     const rows = plan.packages.reduce((sum, each) => sum + each.rows, 0);
-    const what = `${plan.packages.length} pending packages of ${input.pipeline} with ${rows} rows`;
+    const what = `${counted(plan.packages.length, "pending package")} of ${input.pipeline} with ${counted(rows, "row")}`;
     const decision = decide(context.confirmation, {
       tool: "drop_pending_packages",
       // The pipeline is in the plan; whether all or a part is dropped shows in its packages.

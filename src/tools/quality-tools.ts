@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { counted } from "../engine/counted.ts";
 import { EngineError } from "../engine/errors.ts";
 import { CHECK_KINDS, type Finding, type PlannedCheck, planChecks } from "../engine/inspect/checks.ts";
 import type { Measured } from "../engine/inspect/measure.ts";
@@ -111,11 +112,11 @@ export const profileTableTool = defineTool({
     const { last_loaded_at } = profile.freshness;
     return {
       summary:
-        `${table.name}: ${profile.rows} rows, ${measured.length} columns` +
+        `${table.name}: ${counted(profile.rows, "row")}, ${counted(measured.length, "column")}` +
         (last_loaded_at === undefined ? "." : `, last loaded ${last_loaded_at}.`) +
         (drift === undefined
           ? ""
-          : ` Against load ${drift.before_load_id}: ${moved.length} columns drifted${moved.length > 0 ? ` (${moved.map((each) => each.name).join(", ")})` : ""}.`),
+          : ` Against load ${drift.before_load_id}: ${counted(moved.length, "column")} drifted${moved.length > 0 ? ` (${moved.map((each) => each.name).join(", ")})` : ""}.`),
       data: {
         table: profile.table,
         rows: profile.rows,
@@ -223,7 +224,7 @@ export const runChecksTool = defineTool({
       });
     }
     return {
-      summary: `${planned.length} checks on ${new Set(planned.map((each) => each.table)).size} tables: ${totals.fail} fail, ${totals.warn} warn, ${totals.pass} pass${totals.not_run > 0 ? `, ${totals.not_run} not run` : ""}.`,
+      summary: `${counted(planned.length, "check")} on ${counted(new Set(planned.map((each) => each.table)).size, "table")}: ${totals.fail} fail, ${totals.warn} warn, ${totals.pass} pass${totals.not_run > 0 ? `, ${totals.not_run} not run` : ""}.`,
       data: {
         totals,
         checks: shown.map(({ each, finding }) => ({
@@ -268,7 +269,7 @@ async function runPlanned(
       findings[i] =
         Date.now() > until ? notRun("the time of this call was over") : await oneCheck(measured, planned[i]!);
       done += 1;
-      progress(done, `${done} of ${planned.length} checks`);
+      progress(done, `${done} of ${counted(planned.length, "check")}`);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));

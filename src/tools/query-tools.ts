@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { counted } from "../engine/counted.ts";
 import { defineTool, FORMAT, PIPELINE, READS } from "./define-tool.ts";
 import { queryGuarded } from "./inspection.ts";
 
@@ -50,7 +51,7 @@ export const queryData = defineTool({
     });
     return {
       summary:
-        `${result.rows.length} rows, ${result.columns.length} columns in ${result.duration_ms} ms.` +
+        `${counted(result.rows.length, "row")}, ${counted(result.columns.length, "column")} in ${result.duration_ms} ms.` +
         (result.truncated
           ? ` More rows were there; reading stopped at ${result.truncated_by === "rows" ? `limit ${input.limit}` : "the size of a reply"}.`
           : ""),

@@ -294,7 +294,7 @@ async function prepare(input: Input, pipeline: Pipeline, inspection: Inspection)
       const packages = found.packages.map((each) => each.load_id);
       return {
         plan: plan({
-          what: `Make ${packages.length} dropped packages of ${input.pipeline} pending again`,
+          what: `Make ${counted(packages.length, "dropped package")} of ${input.pipeline} pending again`,
           packages,
           backup: null,
         }),
@@ -327,7 +327,7 @@ async function refusePending({ store }: Inspection, pipeline: string): Promise<v
   if (pending.length === 0) return;
   throw new EngineError(
     "PACKAGE_SUPERSEDED",
-    `${pending.length} pending packages of ${pipeline} build on the state that is here.`,
+    `${counted(pending.length, "pending package")} of ${pipeline} ${pending.length === 1 ? "builds" : "build"} on the state that is here.`,
     {
       hint: "Load them with run_pipeline, or drop them with drop_pending_packages, then reset.",
       details: { pipeline, load_ids: pending.map((each) => each.load_id) },

@@ -3,6 +3,7 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
+import { counted } from "../engine/counted.ts";
 import { EngineError } from "../engine/errors.ts";
 import { RunFolder } from "../engine/package/trace.ts";
 import type { RunReport } from "../engine/report.ts";
@@ -155,7 +156,7 @@ async function waitFor(run: KnownRun, seconds: number, context: ToolContext): Pr
     toldAt = now;
     const total = [...run.rows.values()].reduce((sum, rows) => sum + rows, 0);
     done = Math.max(done + 1, total);
-    context.progress(done, `${event.step}: ${event.rows} rows of ${event.table}`);
+    context.progress(done, `${event.step}: ${counted(event.rows, "row")} of ${event.table}`);
   };
   const timer = new AbortController();
   const onAbort = (): void => {
@@ -218,7 +219,7 @@ function nextStepsOf(run: RunShape): NextStep[] {
             {
               tool: "diff_schema",
               arguments: { pipeline, load_id: changed.load_id },
-              why: `see the ${changed.schema_changes} changes of the schema`,
+              why: `see the ${counted(changed.schema_changes, "change")} of the schema`,
             },
           ]),
     ];
@@ -396,8 +397,8 @@ export const cancelRunTool = defineTool({
     };
     return {
       summary:
-        `${runSummary(shape)} Safely committed: ${committed.packages.length} packages, ${committed.rows} rows; ` +
-        `${pending.length} packages pending.`,
+        `${runSummary(shape)} Safely committed: ${counted(committed.packages.length, "package")}, ${counted(committed.rows, "row")}; ` +
+        `${counted(pending.length, "package")} pending.`,
       data: { run: shape, committed, pending },
       next_steps: nextStepsOf(shape),
     };

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { counted } from "../engine/counted.ts";
 import { type ExampleWanted, exampleValues } from "../engine/inspect/example-values.ts";
 import { readLiveColumns } from "../engine/inspect/live-columns.ts";
 import { type HistoricChange, type SchemaHistory, schemaHistory } from "../engine/inspect/schema-history.ts";
@@ -183,7 +184,7 @@ function summaryOf({ table, column }: Asked, { changes, schema, schema_name }: S
   const appeared = changes.find(({ kind }) => kind === "column_added" || kind === "variant_added");
   if (column !== undefined && appeared !== undefined) {
     const by = appeared.load_id === null ? "by hand" : `by load ${appeared.load_id} at ${appeared.at}`;
-    return `Column ${appeared.table}.${appeared.column} (${String(appeared.after)}) appeared ${by}; ${changes.length} changes in all.`;
+    return `Column ${appeared.table}.${appeared.column} (${String(appeared.after)}) appeared ${by}; ${counted(changes.length, "change")} in all.`;
   }
   if (changes.length === 0) {
     const names = [...schema.tables.keys()];
@@ -191,7 +192,7 @@ function summaryOf({ table, column }: Asked, { changes, schema, schema_name }: S
     return `No change${what === "" ? "" : ` of ${what}`} in schema ${schema_name}.${guess}`.trim();
   }
   const breaking = changes.filter((change) => change.breaking).length;
-  return `${changes.length} changes${what === "" ? "" : ` of ${what}`} in schema ${schema_name}, ${breaking} of them breaking.`;
+  return `${counted(changes.length, "change")}${what === "" ? "" : ` of ${what}`} in schema ${schema_name}, ${breaking} of them breaking.`;
 }
 
 function nextSteps(pipeline: string, page: readonly HistoricChange[]): NextStep[] {

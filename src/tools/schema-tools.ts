@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { counted } from "../engine/counted.ts";
 import { findSchema, type SchemaView, type TableView, tableOf, viewOf } from "../engine/inspect/schema.ts";
 import type { HistoryDestination } from "../engine/inspect/schema-history.ts";
 import { isSystemTable } from "../engine/schema/tables.ts";
@@ -157,8 +158,8 @@ function documentOf(
 function summaryOf(view: SchemaView, tables: readonly TableView[], table?: string): string {
   const version = `schema ${view.schema_name}, version ${view.version}`;
   return table === undefined
-    ? `${tables.length} tables in ${version}.`
-    : `Table ${table} has ${tables[0]?.columns.length ?? 0} columns in ${version}.`;
+    ? `${counted(tables.length, "table")} in ${version}.`
+    : `Table ${table} has ${counted(tables[0]?.columns.length ?? 0, "column")} in ${version}.`;
 }
 
 function shapeOf({ columns, ...table }: TableView, withColumns: boolean): z.input<typeof TABLE> {

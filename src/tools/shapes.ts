@@ -1,6 +1,7 @@
 /** Parts of answers that several tools share. */
 
 import { z } from "zod";
+import { counted } from "../engine/counted.ts";
 import type { ErrorEnvelope } from "../engine/errors.ts";
 import type { DryRunPlan, RunReport } from "../engine/report.ts";
 import { isOwnTable, sum } from "./pipeline-info.ts";
@@ -162,20 +163,20 @@ export function errorShape(error: ErrorEnvelope): z.infer<typeof ERROR> {
 
 /** A run in one line. */
 /** The engine's own tables are nobody's rows. */
-function counted(rows: Readonly<Record<string, number>>): string {
+function rowsInTables(rows: Readonly<Record<string, number>>): string {
   const tables = Object.keys(rows).filter((table) => !isOwnTable(table));
-  return `${sum(rows)} rows in ${tables.length} tables`;
+  return `${counted(sum(rows), "row")} in ${counted(tables.length, "table")}`;
 }
 
 export function runSummary(run: RunShape): string {
-  const rows = counted(run.rows);
+  const rows = rowsInTables(run.rows);
   const seconds = (run.duration_ms / 1000).toFixed(1);
   if (run.status === "running")
     return `Run ${run.run_id} of ${run.pipeline} is going on (${seconds} s so far).`;
   if (run.dry_run !== undefined && run.error === undefined) {
     const { rows: planned, schema_changes: changes } = run.dry_run;
     return (
-      `Dry run of ${run.pipeline}: ${counted(planned)} and ` +
+      `Dry run of ${run.pipeline}: ${rowsInTables(planned)} and ` +
       `${changes.length} schema changes would be loaded. Nothing was written.`
     );
   }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { counted } from "../engine/counted.ts";
 import { EngineError } from "../engine/errors.ts";
 import type { JsonValue } from "../engine/inspect/query.ts";
 import { inspectState, type StateCopy } from "../engine/inspect/state.ts";
@@ -96,7 +97,7 @@ export const inspectStateTool = defineTool({
     }
     return {
       summary:
-        `${cursors.length} cursors; ${view.pending_changes.length} values pending, ` +
+        `${counted(cursors.length, "cursor")}; ${counted(view.pending_changes.length, "value")} pending, ` +
         `${view.destination_changes.length} differ at the destination.` +
         (view.destination_view === "locked" ? " The database is busy and was not compared." : ""),
       data: {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { counted } from "../engine/counted.ts";
 import { FINDING } from "./building/build.ts";
 import type { Finding } from "./building/lint.ts";
 import { probe } from "./building/probe.ts";
@@ -216,7 +217,7 @@ function findingsOf(outcome: ReadOutcome, resources: readonly ResourceShape[]): 
       severity: error === undefined ? "warning" : "error",
       path: "client",
       code: "HTTP_RATE_LIMITED",
-      message: `The service answered 429 to ${limited} requests.`,
+      message: `The service answered 429 to ${counted(limited, "request")}.`,
       fix: FIXES.HTTP_RATE_LIMITED!,
     });
   }
@@ -292,7 +293,7 @@ function summaryOf(
   const rows = resources.reduce((sum, one) => sum + one.rows, 0);
   const ended = resources.filter((one) => one.paging === "ended").length;
   const errors = findings.filter((one) => one.severity === "error");
-  return `${rows} rows of ${resources.length} resources, ${outcome.requests_total} requests; ${ended} proved their end.${ok ? "" : ` ${errors.map((one) => one.code).join(", ")}: ${errors[0]?.message}`}`;
+  return `${counted(rows, "row")} of ${counted(resources.length, "resource")}, ${counted(outcome.requests_total, "request")}; ${ended} proved their end.${ok ? "" : ` ${errors.map((one) => one.code).join(", ")}: ${errors[0]?.message}`}`;
 }
 
 function nextStepsOf(pipeline: string, revision: string, ok: boolean, { error }: ReadOutcome): NextStep[] {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { counted } from "../engine/counted.ts";
 import { FINDING, lintShape, missingSecrets, SECRET, TYPE_CHECK } from "./building/build.ts";
 import { lintSource } from "./building/lint.ts";
 import { revisionOf, SourceFiles } from "./building/source-files.ts";
@@ -59,7 +60,7 @@ export const validateSourceTool = defineTool({
       });
     }
     return {
-      summary: `${valid ? "Valid" : "Not valid"}: ${count("error")} errors, ${count("warning")} warnings, ${count("info")} notes.${missing.length === 0 ? "" : ` Secrets to set: ${missing.join(", ")}.`}`,
+      summary: `${valid ? "Valid" : "Not valid"}: ${counted(count("error"), "error")}, ${counted(count("warning"), "warning")}, ${counted(count("info"), "note")}.${missing.length === 0 ? "" : ` Secrets to set: ${missing.join(", ")}.`}`,
       data: {
         pipeline,
         source,

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { counted } from "../engine/counted.ts";
 import { EngineError } from "../engine/errors.ts";
 import { lockHolder } from "../engine/package/lock.ts";
 import { RunFolder } from "../engine/package/trace.ts";
@@ -71,7 +72,7 @@ export const getWorkspace = defineTool({
       next_steps.push({ tool: "find_source", arguments: {}, why: "see what can be loaded from" });
     }
     return {
-      summary: `${names.length} pipelines, ${failed.length} with a failed last run, ${pending.length} with pending packages.`,
+      summary: `${counted(names.length, "pipeline")}, ${failed.length} with a failed last run, ${pending.length} with pending packages.`,
       data: { workspace: workspace.dir, allowed: [...gates.open], pipelines },
       next_steps,
       page,

@@ -161,7 +161,7 @@ describe("dropped by hand", () => {
     await pipelineIn(dir).extract(events(6));
     await sql("drop schema shop_data cascade");
     const report = await run(events(6));
-    expect(report.warnings.join()).toContain("pending packages were dropped");
+    expect(report.warnings.join()).toContain("built on rows that went with dataset");
     expect(await ids()).toEqual(upTo(6));
     expect(existsSync(join(dir, "work", "dropped"))).toBe(true);
   });

@@ -29,7 +29,7 @@ describe.each(TRANSPORTS)("over %s", (_transport, open) => {
     it("loads, and what it loaded can be looked at with the next steps", async () => {
       const run = await ask(server.client, "run_pipeline", { pipeline: "fresh", wait_s: 30 });
       expect(run.data).toMatchObject({ status: "succeeded", rows: { orders: 2 } });
-      expect(run.summary).toContain("2 rows in 1 tables");
+      expect(run.summary).toContain("2 rows in 1 table");
       expect(run.next_steps.map((step) => step.tool)).toEqual(["get_schema", "diff_schema"]);
       const tables = await ask(server.client, run.next_steps[0]?.tool ?? "", run.next_steps[0]?.arguments);
       expect(tables.data.tables).toMatchObject([{ name: "orders" }]);

@@ -3,6 +3,7 @@
  * that counts the rows which break it, and one that shows a few of their keys.
  */
 
+import { counted } from "../counted.ts";
 import { EngineError } from "../errors.ts";
 import { didYouMean } from "../nearest.ts";
 import { type Measured, numberOf, quoted } from "./measure.ts";
@@ -193,7 +194,7 @@ async function duplicates(
   return {
     status: "fail",
     count,
-    message: `${count} values of ${of} are there more than once, in ${numberOf(row.held)} rows.`,
+    message: `${counted(count, "value")} of ${of} ${count === 1 ? "is" : "are"} there more than once, in ${counted(numberOf(row.held), "row")}.`,
     sample_columns: [...key, "rows"],
     sample: sample.map((each) => [...key.map((_, i) => each[`k${i}`] ?? null), numberOf(each.n)]),
   };
@@ -210,7 +211,7 @@ async function nulls({ read }: Measured, table: TableView, column: string): Prom
   return {
     status: "fail",
     count,
-    message: `${column} is null in ${count} rows.`,
+    message: `${column} is null in ${counted(count, "row")}.`,
     ...(id === undefined ? {} : { sample_columns: [id], sample: sample.map((each) => [each.k ?? null]) }),
   };
 }
@@ -224,7 +225,7 @@ async function orphans({ read }: Measured, child: string, parent: string): Promi
   return {
     status: "fail",
     count,
-    message: `${count} rows have no parent in ${parent}.`,
+    message: `${counted(count, "row")} without a parent in ${parent}.`,
     sample_columns: ["_dlt_id", "_dlt_parent_id"],
     sample: sample.map((each) => [each.k ?? null, each.p ?? null]),
   };
@@ -266,7 +267,7 @@ async function rowDrift(
   const counts = earlier.map((each) => each.rows).sort((a, b) => a - b);
   const median = counts[Math.floor(counts.length / 2)]!;
   const drift = Math.abs(newest.rows - median) / Math.max(1, median);
-  const message = `Load ${newest.load_id} brought ${newest.rows} rows; the median of ${earlier.length} earlier loads is ${median}.`;
+  const message = `Load ${newest.load_id} brought ${counted(newest.rows, "row")}; the median of ${earlier.length} earlier loads is ${median}.`;
   if (drift <= share) return { status: "pass", count: 0, message };
   return { status: declared ? "fail" : "warn", count: 1, message };
 }
@@ -299,7 +300,7 @@ async function otherValues(
   return {
     status: "fail",
     count,
-    message: `${column} holds ${rows.length} other values, in ${count} rows.`,
+    message: `${column} holds ${counted(rows.length, "other value")}, in ${counted(count, "row")}.`,
     sample_columns: [column, "rows"],
     sample: rows.slice(0, SAMPLE_ROWS).map((each) => [each.v ?? null, numberOf(each.n)]),
   };
@@ -311,7 +312,7 @@ async function tooFewRows({ read }: Measured, table: string, least: number): Pro
   return {
     status: rows >= least ? "pass" : "fail",
     count: Math.max(0, least - rows),
-    message: `The table has ${rows} rows; at least ${least} are expected.`,
+    message: `The table has ${counted(rows, "row")}; at least ${least} are expected.`,
   };
 }
 

@@ -1,5 +1,6 @@
 /** State and schemas that a new package builds on: those of the newest pending one, else the committed ones. */
 
+import { counted } from "../counted.ts";
 import { EngineError } from "../errors.ts";
 import type { PipelineState } from "../interop/state.ts";
 import type { PackageStore } from "../package/store.ts";
@@ -33,7 +34,7 @@ export async function refusePending(
   if (pending.length === 0) return;
   throw new EngineError(
     "PACKAGE_SUPERSEDED",
-    `${pending.length} pending packages build on the local state.`,
+    `${counted(pending.length, "pending package")} ${pending.length === 1 ? "builds" : "build"} on the local state.`,
     {
       hint: `Load them with a run, or drop them, then ${what}.`,
       details: { pipeline: pipeline.name, load_ids: pending.map((each) => each.load_id) },

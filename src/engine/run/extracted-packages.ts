@@ -1,5 +1,6 @@
 /** The packages that one extraction fills, one after the other: at most one is open. */
 
+import { counted } from "../counted.ts";
 import type { Extracted } from "../extract/work.ts";
 import { bumpState, type PipelineState } from "../interop/state.ts";
 import { nextLoadId } from "../package/load-id.ts";
@@ -53,7 +54,7 @@ export class ExtractedPackages {
     const stateChanged = sealed._version_hash !== this.sealedHash || drops;
     const newTables = pipeline.options.createEmptyTables ? emptyTablesOf(schema, extracted) : [];
     for (const [table, count] of Object.entries(extracted.discarded)) {
-      recorder.warn(`Table ${table} is new, so its contract discarded ${count} rows.`);
+      recorder.warn(`Table ${table} is new, so its contract discarded ${counted(count, "row")}.`);
     }
     const hasWork = resets || newTables.length > 0 || replacesData(schema, extracted);
     if (rowsOf(extracted.jobs) === 0 && !stateChanged && !hasWork) {

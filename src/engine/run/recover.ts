@@ -1,6 +1,7 @@
 /** What an earlier run left: every package is brought into one place, and commits are finished. */
 
 import { rm } from "node:fs/promises";
+import { counted } from "../counted.ts";
 import type { Run } from "./run.ts";
 import { scratchFolder } from "./scratch.ts";
 import { withSession } from "./session.ts";
@@ -27,7 +28,7 @@ export async function finishCommitted(run: Run): Promise<void> {
     if (await isVoid(run.store, session)) {
       const { packages } = await store.dropPending();
       recorder.warn(
-        `${packages.length} pending packages were dropped: they build on rows that went with dataset ${pipeline.dataset}.`,
+        `${counted(packages.length, "pending package")} dropped, built on rows that went with dataset ${pipeline.dataset}.`,
       );
       return;
     }

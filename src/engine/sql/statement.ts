@@ -1,5 +1,6 @@
 /** The pieces of a plan: each can be printed, and running them in order is all that loading does. */
 
+import { counted } from "../counted.ts";
 import type { LiveCatalogue } from "../destinations/plan-facts.ts";
 import type { Kind } from "../normalize/column-buffer.ts";
 import { kindOf } from "../normalize/column-buffer.ts";
@@ -65,7 +66,7 @@ export function loadColumns(dialect: Dialect, table: Table, live: LiveCatalogue)
 /** A step as one line of text, for people who want to see what a load will do. */
 export function describeStep(dialect: Dialect, step: Step): string {
   if (step.kind === "sql") return step.sql;
-  const files = step.files.length === 1 ? "1 file" : `${step.files.length} files`;
+  const files = counted(step.files.length, "file");
   const columns = [...step.columns.map(({ name }) => name), ...(step.placed ?? [])].join(", ");
   const where = step.where === undefined ? "" : ` where ${step.where}`;
   return `-- load ${files} into ${qualified(dialect, step.into)} (${columns})${where}`;

@@ -1,6 +1,7 @@
 /** Sources over files and databases: what is there is read or reflected, keys and cursors are suggested. */
 
 import { basename, dirname, extname } from "node:path";
+import { counted } from "../../engine/counted.ts";
 import { EngineError } from "../../engine/errors.ts";
 import { listFiles } from "../../sources/filesystem/list.ts";
 import type { Workspace } from "../workspace.ts";
@@ -88,7 +89,7 @@ function hintsOf(
 ): Record<string, unknown> {
   evidence.push({
     about: name,
-    finding: `${table.rows} rows read, ${table.columns.length} columns: ${table.columns
+    finding: `${counted(table.rows, "row")} read, ${counted(table.columns.length, "column")}: ${table.columns
       .slice(0, 30)
       .map((column) => `${column.name} ${column.data_type}`)
       .join(", ")}`,
@@ -155,7 +156,7 @@ async function localConfig(
     resources[name] = { glob: pattern };
     evidence.push({
       about: `${name}.glob`,
-      finding: `${members.length} files match ${pattern}, format ${extname(members[0]!.relative_path.replace(/\.(gz|gzip|zst|zstd)$/i, "")).slice(1)} by name`,
+      finding: `${counted(members.length, "file")} matching ${pattern}, format ${extname(members[0]!.relative_path.replace(/\.(gz|gzip|zst|zstd)$/i, "")).slice(1)} by name`,
     });
   }
   if (groups.size > RESOURCES_MAX)

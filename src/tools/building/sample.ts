@@ -1,5 +1,6 @@
 /** A rest_api source from one answer of a service, as text. */
 
+import { counted } from "../../engine/counted.ts";
 import { EngineError } from "../../engine/errors.ts";
 import { listPath } from "../../sources/rest_api/select.ts";
 import { type Draft, type Evidence, snakeName } from "./draft.ts";
@@ -43,7 +44,7 @@ export function draftFromSample(pipeline: string, input: SampleInput): Draft {
       about: `${resource}.data_selector`,
       finding:
         list?.kind === "list"
-          ? `the list at ${writtenPath(path)} has ${countAt(body, path)} rows`
+          ? `the list at ${writtenPath(path)} has ${counted(countAt(body, path), "row")}`
           : "the answer has no list: it is one row",
     },
   ];
