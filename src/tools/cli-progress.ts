@@ -6,6 +6,8 @@ import { bytes, number } from "./cli-render.ts";
 import type { RunEvent } from "./run-protocol.ts";
 
 const LINE_EVERY_MS = 5_000;
+/** Tables that are shown one by one; a run may have thousands. */
+const TABLES_MAX = 50;
 
 export interface ProgressView {
   show(event: RunEvent): void;
@@ -30,7 +32,8 @@ function liveView(stream: NodeJS.WriteStream): ProgressView {
     hideCursor: true,
     fps: 10,
   });
-  const known = new Map<string, SingleBar>();
+  const known = new Map<string, SingleBar | undefined>();
+  const tables = new TablesOfSteps();
   return {
     show(event) {
       if (event.kind === "log") {
@@ -40,9 +43,8 @@ function liveView(stream: NodeJS.WriteStream): ProgressView {
       if (event.kind !== "progress") return;
       const payload = payloadOf(event);
       const key = `${event.step} ${event.table}`;
-      const bar = known.get(key);
-      if (bar === undefined) known.set(key, bars.create(1, 0, payload));
-      else bar.update(0, payload);
+      if (known.has(key)) known.get(key)?.update(0, payload);
+      else known.set(key, tables.begin(event.step) > TABLES_MAX ? undefined : bars.create(1, 0, payload));
     },
     say: (line) => bars.log(`${line}\n`),
     end: () => bars.stop(),
@@ -50,8 +52,24 @@ function liveView(stream: NodeJS.WriteStream): ProgressView {
 }
 
 function plainView(stream: NodeJS.WriteStream, now: () => number): ProgressView {
-  const told = new Map<string, number>();
+  /** When a table was told of last; undefined: it is only counted. */
+  const told = new Map<string, number | undefined>();
+  const tables = new TablesOfSteps();
+  let countedAt = 0;
   const say = (line: string): void => void stream.write(`${line}\n`);
+  const begin = (event: RunEvent & { kind: "progress" }, key: string): void => {
+    const begun = tables.begin(event.step);
+    if (begun <= TABLES_MAX) {
+      told.set(key, now());
+      // the first line of a table says only that it began
+      say(key);
+      return;
+    }
+    told.set(key, undefined);
+    if (now() - countedAt < LINE_EVERY_MS) return;
+    countedAt = now();
+    say(`${event.step} ${number(begun)} tables`);
+  };
   return {
     show(event) {
       if (event.kind === "log") {
@@ -60,19 +78,29 @@ function plainView(stream: NodeJS.WriteStream, now: () => number): ProgressView 
       }
       if (event.kind !== "progress") return;
       const key = `${event.step} ${event.table}`;
+      if (!told.has(key)) {
+        begin(event, key);
+        return;
+      }
       const last = told.get(key);
-      if (last !== undefined && now() - last < LINE_EVERY_MS) return;
+      if (last === undefined || now() - last < LINE_EVERY_MS) return;
       told.set(key, now());
-      // the first line of a table says only that it began
-      if (last === undefined) say(`${event.step} ${event.table}`);
-      else
-        say(
-          `${event.step} ${event.table}: ${number(event.rows)} rows, ${bytes(event.bytes)}, ${rate(event)} rows/s`,
-        );
+      say(`${key}: ${number(event.rows)} rows, ${bytes(event.bytes)}, ${rate(event)} rows/s`);
     },
     say,
     end() {},
   };
+}
+
+/** How many tables each step has begun. */
+class TablesOfSteps {
+  private readonly begun = new Map<string, number>();
+
+  begin(step: string): number {
+    const tables = (this.begun.get(step) ?? 0) + 1;
+    this.begun.set(step, tables);
+    return tables;
+  }
 }
 
 function payloadOf(event: RunEvent & { kind: "progress" }): Record<string, string> {

@@ -11,6 +11,9 @@ import type { PackageSummary, PipelineInfo, PipelineListing, RunSummary } from "
 import { isOwnTable, sum } from "./pipeline-info.ts";
 import { toJson } from "./run-protocol.ts";
 
+/** Of tables and changes each; the whole is in the trace and in --json. */
+const LINES_MAX = 100;
+
 export function renderError(error: ErrorEnvelope): string {
   const lines = [`${pc.red(error.code)}: ${error.message}`];
   if (error.cause !== undefined && !error.message.includes(error.cause.message)) {
@@ -32,21 +35,28 @@ export function renderRun(report: RunReport): string {
   if (tables.length > 0) {
     const merged = mergedOf(report);
     const withMerge = merged.size > 0;
-    const rows = tables.map(([name, count]) => [
-      name,
-      number(count),
-      ...(withMerge
-        ? [number(merged.get(name)?.deleted ?? 0), number(merged.get(name)?.deduplicated ?? 0)]
-        : []),
-    ]);
+    const rows = tables
+      .slice(0, LINES_MAX)
+      .map(([name, count]) => [
+        name,
+        number(count),
+        ...(withMerge
+          ? [number(merged.get(name)?.deleted ?? 0), number(merged.get(name)?.deduplicated ?? 0)]
+          : []),
+      ]);
     lines.push(table(["table", "rows", ...(withMerge ? ["replaced", "duplicates"] : [])], rows, [1, 2, 3]));
+    if (tables.length > LINES_MAX) lines.push(`and ${number(tables.length - LINES_MAX)} more tables`);
   }
   lines.push(...discardLines(report));
   for (const each of report.packages) {
     const from = each.recovered ? " (left over from an earlier run)" : "";
     lines.push(`package ${each.load_id}  ${each.status}${from}`);
-    for (const change of each.schema_changes.filter((change) => !isOwn(change)))
-      lines.push(`  ${changeText(change)}`);
+    const changes = each.schema_changes.filter((change) => !isOwn(change));
+    for (const change of changes.slice(0, LINES_MAX)) lines.push(`  ${changeText(change)}`);
+    if (changes.length > LINES_MAX) {
+      const more = `${number(changes.length - LINES_MAX)} more changes of the schema`;
+      lines.push(`  and ${more}: see loadwright tool diff_schema, or --json`);
+    }
     for (const warning of each.warnings) lines.push(`  ${pc.yellow("warning")} ${warning}`);
   }
   for (const warning of report.warnings) lines.push(`${pc.yellow("warning")} ${warning}`);

@@ -219,7 +219,7 @@ describe("values", () => {
     expect(row.message).toContain("page");
     expect(row.hint).toContain("maxTableNesting");
     const columns = await refusal(load(...wide(1601)));
-    expect([columns.code, columns.details.sqlstate]).toEqual(["LOAD_FAILED", "54011"]);
+    expect([columns.code, columns.details.sqlstate]).toEqual(["SCHEMA_INVALID", "54011"]);
     expect(columns.message).toContain("1,600");
   });
 

@@ -222,7 +222,8 @@ function serverError(error: ServerError, context: Context, failWith: Fail): Engi
       if (doing === "query") return fail("TABLE_NOT_FOUND", `Postgres: ${message}`);
       break;
     case "54011":
-      return fail(usual, "A table of Postgres has 1,600 columns at most.", {
+      // what has been fetched never fits: as another failure of the load it would be tried again for ever
+      return fail("SCHEMA_INVALID", "A table of Postgres has 1,600 columns at most.", {
         hint: "Leave out columns in a map() step, or keep nested parts as JSON with maxTableNesting.",
         retry: "after_fix",
       });
