@@ -105,6 +105,12 @@ describe.each(stores)("on $name", (store) => {
   });
 
   describe("the interval of a scheduler", () => {
+    test("has bounds of text also where the cursor has a lag, which a window does without", async () => {
+      const lagging = merged({ allowExternalSchedulers: true, initialValue: 1, lag: 2 });
+      await shop.load(numbers(0, 10), lagging, { interval: { from: "4", to: "6" } });
+      expect(await shop.sql(IDS)).toEqual([[4], [5]]);
+    });
+
     test("bounds the cursors that allow it, within their own bounds, and leaves their state alone", async () => {
       const allowing = merged({ allowExternalSchedulers: true, initialValue: 3 });
       await shop.load(numbers(0, 20), allowing, { interval: { from: "0", to: "6" } });

@@ -263,8 +263,12 @@ export class CursorRun {
     if (!this.dirty) return undefined;
     // with a lag the cursor may have stayed behind what is stored: it never goes back
     const stored = this.order.form(this.previousLast);
+    const lags = this.declared.lag !== undefined && this.declared.endValue === undefined;
     const behind =
-      this.declared.lag && stored !== null && this.last !== null && this.compare(stored, this.last, "") > 0;
+      lags &&
+      stored !== null &&
+      this.last !== null &&
+      this.compare(stored, this.last, "the value stored by earlier runs") > 0;
     const last = behind ? stored : this.last;
     this.state.last_value = last;
     if (this.gotRows) this.state.start_value = this.previousLast;
