@@ -3,7 +3,7 @@
 import type { Limits, Log, ProgressEvent } from "./context.ts";
 import type { Destination } from "./destinations/destination.ts";
 import type { Window } from "./extract/window.ts";
-import type { StateDifference } from "./inspect/state.ts";
+import type { StateDifference } from "./inspect/state-difference.ts";
 import type { Permit } from "./permission.ts";
 import type { RunReport } from "./report.ts";
 import type { RefreshMode } from "./reset/refresh.ts";

@@ -5,6 +5,7 @@ import type { PackageStore } from "../package/store.ts";
 import { plainOf } from "./plain.ts";
 import type { JsonValue } from "./query-values.ts";
 import { type DestinationView, type ReadQuery, readIfPossible } from "./reader.ts";
+import { differences, isObject, type StateDifference } from "./state-difference.ts";
 
 export interface StateCopy {
   readonly version: number;
@@ -23,12 +24,6 @@ export interface CursorEntry {
   readonly committed?: JsonValue;
   readonly pending?: JsonValue;
   readonly destination?: JsonValue;
-}
-
-export interface StateDifference {
-  readonly path: string;
-  readonly committed: JsonValue;
-  readonly other: JsonValue;
 }
 
 export interface StateView {
@@ -109,27 +104,10 @@ function cursorsOf(copies: Readonly<Record<Place, StateCopy | undefined>>): Curs
   return [...cursors.values()];
 }
 
-function isObject(value: JsonValue | undefined): value is { readonly [key: string]: JsonValue } {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 function childOf(value: JsonValue | undefined, key: string): JsonValue | undefined {
   return isObject(value) ? value[key] : undefined;
 }
 
 function entriesOf(value: JsonValue | undefined): [string, JsonValue][] {
   return isObject(value) ? Object.entries(value) : [];
-}
-
-const ABSENT = "(absent)";
-
-/** Leaves (lists count as one) that differ, by dotted path. */
-export function differences(committed: JsonValue, other: JsonValue, path = ""): StateDifference[] {
-  if (isObject(committed) && isObject(other)) {
-    const keys = new Set([...Object.keys(committed), ...Object.keys(other)]);
-    return [...keys].flatMap((key) =>
-      differences(committed[key] ?? ABSENT, other[key] ?? ABSENT, path === "" ? key : `${path}.${key}`),
-    );
-  }
-  return JSON.stringify(committed) === JSON.stringify(other) ? [] : [{ path, committed, other }];
 }

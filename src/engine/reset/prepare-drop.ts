@@ -1,7 +1,7 @@
 /** Dropping what resources of a pipeline have loaded: decided here, carried out by a package. */
 
 import { plainOf } from "../inspect/plain.ts";
-import { differences } from "../inspect/state.ts";
+import { differences } from "../inspect/state-difference.ts";
 import type { PipelineState } from "../interop/state.ts";
 import type { DropOptions, ResourceDropPlan } from "../pipeline-options.ts";
 import { hasSeenData, isNested, isSystemTable } from "../schema/tables.ts";

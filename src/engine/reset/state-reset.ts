@@ -3,7 +3,7 @@
 import { EngineError } from "../errors.ts";
 import { type CursorValue, storable } from "../extract/cursor-value.ts";
 import { plainOf } from "../inspect/plain.ts";
-import { differences, type StateDifference } from "../inspect/state.ts";
+import { differences, type StateDifference } from "../inspect/state-difference.ts";
 import { PyFloat, TypedValue } from "../interop/json.ts";
 import type { PipelineState } from "../interop/state.ts";
 import { didYouMean } from "../nearest.ts";
