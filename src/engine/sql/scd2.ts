@@ -17,8 +17,8 @@ import { EngineError } from "../errors.ts";
 import { formatTimestamp, instantOf, instantOfSeconds, parseIso } from "../schema/iso-time.ts";
 import { completeColumnWith, PARENT_KEY, ROW_KEY } from "../schema/tables.ts";
 import type { Table } from "../schema/types.ts";
-import { dropDuplicates, hardDeleteCondition, type MergeInput } from "./delete-insert.ts";
 import { qualified, quoteAll } from "./dialect.ts";
+import { dropDuplicates, hardDeleteCondition, type MergeInput } from "./merge.ts";
 import { stagingSteps } from "./staging.ts";
 import type { Count, Step } from "./statement.ts";
 

@@ -11,16 +11,9 @@
  */
 
 import type { Table } from "../schema/types.ts";
-import {
-  type MergeTable,
-  placeOfRow,
-  rootKeyOf,
-  rowKeyOf,
-  type StagedMerge,
-  type StagedSteps,
-  sqlStep,
-} from "./delete-insert.ts";
 import { type Dialect, type FilePlace, qualified, quoteAll } from "./dialect.ts";
+import { type MergeTable, placeOfRow, rootKeyOf, rowKeyOf, sqlStep } from "./merge.ts";
+import type { StagedMerge, StagedSteps } from "./staged-merge.ts";
 import { createStaging } from "./staging.ts";
 import type { LoadColumn, Step } from "./statement.ts";
 

@@ -1,15 +1,9 @@
 /** The rows of a merge by delete and insert, staged as they are and copied into their tables from there. */
 
 import type { Table } from "../schema/types.ts";
-import {
-  dropDuplicates,
-  rootKeyOf,
-  rowKeyOf,
-  type StagedMerge,
-  type StagedSteps,
-  sqlStep,
-} from "./delete-insert.ts";
 import { qualified, quoteAll } from "./dialect.ts";
+import { dropDuplicates, rootKeyOf, rowKeyOf, sqlStep } from "./merge.ts";
+import type { StagedMerge, StagedSteps } from "./staged-merge.ts";
 import { stagingSteps } from "./staging.ts";
 import type { Step } from "./statement.ts";
 

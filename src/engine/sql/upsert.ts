@@ -16,6 +16,7 @@
 import { EngineError } from "../errors.ts";
 import { completeColumnsWith, completeColumnWith, DOCUMENT } from "../schema/tables.ts";
 import type { Table } from "../schema/types.ts";
+import { type Dialect, qualified, quoteAll } from "./dialect.ts";
 import {
   goneTable,
   hardDeleteCondition,
@@ -23,8 +24,7 @@ import {
   type MergeTable,
   rootKeyOf,
   rowKeyOf,
-} from "./delete-insert.ts";
-import { type Dialect, qualified, quoteAll } from "./dialect.ts";
+} from "./merge.ts";
 import { stagingSteps } from "./staging.ts";
 import type { Count, Step } from "./statement.ts";
 
