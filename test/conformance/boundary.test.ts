@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { incremental } from "../../src/engine/extract/incremental.ts";
 import type { Row } from "../../src/engine/extract/page.ts";
-import type { ResourceHints } from "../../src/engine/extract/resource.ts";
+import { type ResourceHints, resource, Source } from "../../src/engine/extract/resource.ts";
 import { digest128 } from "../../src/engine/interop/hash.ts";
 import { plainJson } from "../../src/engine/interop/json.ts";
 import { decodeStateBlob } from "../../src/engine/interop/state.ts";
@@ -79,6 +79,20 @@ describe.each(stores)("on $name", (store) => {
     await shop.load(rows, BY_DAY);
     await shop.load([...rows, { id: 5000, day: 1, tags: [] }], BY_DAY);
     expect(await shop.sql(COUNT)).toEqual([[1201, 1201]]);
+  });
+
+  test("rows without a key that hold dates are known as rows of each", async () => {
+    const rows = [1, 2]
+      .flatMap(() => onDay(1, 0, 1500))
+      .map((row, i) => ({ ...row, at: new Date(i * 1000) }));
+    const pages = (): Source =>
+      new Source({
+        name: "shop",
+        resources: [resource({ name: "items", ...BY_DAY }, () => [rows.slice(0, 1200), rows.slice(1200)])],
+      });
+    succeeded(await shop.pipeline().run(pages()));
+    expect(succeeded(await shop.pipeline().run(pages())).rows.items).toBeUndefined();
+    expect(await shop.sql(COUNT)).toEqual([[3000, 1500]]);
   });
 
   test("a moved cursor takes with it what was remembered of the old value", async () => {

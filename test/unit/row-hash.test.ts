@@ -115,6 +115,7 @@ describe("the hash of a row", () => {
       text: fc.option(fc.string({ unit: "grapheme", maxLength: 40 })),
       number: fc.option(fc.oneof(fc.integer(), fc.double({ noNaN: true, noDefaultInfinity: true }))),
       flag: fc.option(fc.boolean()),
+      date: fc.option(fc.date({ min: new Date(-9e12), max: new Date(9e12), noInvalidDate: true })),
       nothing: fc.constant(null),
     };
     fc.assert(
@@ -123,6 +124,7 @@ describe("the hash of a row", () => {
         const text = buffer.addColumn("text", "text");
         const number = buffer.addColumn("number", "float64");
         const flag = buffer.addColumn("flag", "bool");
+        const date = buffer.addColumn("date", "timestamp");
         for (const row of rows) {
           const at = buffer.beginRow();
           if (row.text !== null) {
@@ -132,9 +134,10 @@ describe("the hash of a row", () => {
           // columns have no -0, as JSON has none
           if (row.number !== null) number.setFloat(at, row.number + 0);
           if (row.flag !== null) flag.setBool(at, row.flag);
+          if (row.date !== null) date.setInt(at, row.date.getTime() * 1000);
         }
         const ofColumns = new BoundaryHashes(HASH_BYTES);
-        ofColumns.addPacked(new ColumnHasher().of(["text", "number", "flag", "nothing"], buffer));
+        ofColumns.addPacked(new ColumnHasher().of(["text", "number", "flag", "date", "nothing"], buffer));
         const ofRows = new BoundaryHashes(HASH_BYTES);
         for (const row of rows) ofRows.append(hasher.of(row));
         expect(ofColumns.texts()).toEqual(ofRows.texts());

@@ -12,12 +12,14 @@ import { copyOfBlock } from "../package/block-format.ts";
 /** So many rows make a block of normalized rows too. */
 const BLOCK_ROWS_MAX = 12_288;
 const BLOCK_CELLS_MAX = 1 << 19;
-/** UTF-16 units of a block's texts, unless it has only one row. */
+/** Rows that are so wide that fewer make a block are lines. */
+const BLOCK_ROWS_MIN = 256;
+/** UTF-16 units of a block's texts. A row that has more of them alone becomes a line. */
 const BLOCK_UNITS_MAX = 1 << 22;
-/** A longer text is written as a line, which leaves no memory behind. */
-const TEXT_UNITS_MAX = 1 << 24;
 /** Room for the length of each text, which is written when all of them are encoded. */
 const BETWEEN = "\0\0\0\0";
+
+type Fits = "yes" | "no" | "too long";
 
 export interface ValuesBlock {
   readonly bytes: Uint8Array;
@@ -49,7 +51,7 @@ export class RowColumns {
   static like(row: unknown): RowColumns | undefined {
     if (!isPlainObject(row)) return undefined;
     const keys = Object.keys(row);
-    if (keys.length === 0 || keys.length > BLOCK_CELLS_MAX >> 8) return undefined;
+    if (keys.length === 0 || rowsMaxOf(keys) < BLOCK_ROWS_MIN) return undefined;
     return keys.every((key) => key.isWellFormed()) ? new RowColumns(keys) : undefined;
   }
 
@@ -67,7 +69,7 @@ export class RowColumns {
       this.buffer.clear();
       if (fits !== "too long") break;
       count >>= 1;
-      this.rowsMax = count;
+      this.rowsMax = Math.max(1, count);
     }
     this.forget();
     return block;
@@ -96,7 +98,7 @@ export class RowColumns {
     this.texts.length = 0;
   }
 
-  private fill(count: number): "yes" | "no" | "too long" {
+  private fill(count: number): Fits {
     this.buffer.beginRows(count);
     this.units = 0;
     for (let i = 0; i < this.keys.length; i++) {
@@ -105,7 +107,7 @@ export class RowColumns {
       while (r < count && values[r] === null) r++;
       if (r === count) continue;
       const key = this.keys[i]!;
-      let fits: "yes" | "no" | "too long" = "no";
+      let fits: Fits = "no";
       switch (typeof values[r]) {
         case "string":
           fits = this.fillTexts(key, values, count);
@@ -128,15 +130,11 @@ export class RowColumns {
     const { buffer } = this;
     const known = buffer.byName.get(key);
     if (known?.kind === kind) return known;
-    if (known !== undefined) {
-      buffer.byName.delete(key);
-      buffer.columns.splice(buffer.columns.indexOf(known), 1);
-      if (known.width === 0) buffer.texts.splice(buffer.texts.indexOf(known), 1);
-    }
+    if (known !== undefined) buffer.removeColumn(known);
     return buffer.addColumn(key, kind);
   }
 
-  private fillNumbers(key: string, values: readonly unknown[], count: number): "yes" | "no" {
+  private fillNumbers(key: string, values: readonly unknown[], count: number): Fits {
     const column = this.column(key, "float64");
     const { f64, valid } = column;
     let nulls = false;
@@ -158,7 +156,7 @@ export class RowColumns {
     return "yes";
   }
 
-  private fillBooleans(key: string, values: readonly unknown[], count: number): "yes" | "no" {
+  private fillBooleans(key: string, values: readonly unknown[], count: number): Fits {
     const column = this.column(key, "bool");
     for (let r = 0; r < count; r++) {
       const value = values[r];
@@ -168,7 +166,7 @@ export class RowColumns {
     return "yes";
   }
 
-  private fillDates(key: string, values: readonly unknown[], count: number): "yes" | "no" {
+  private fillDates(key: string, values: readonly unknown[], count: number): Fits {
     const column = this.column(key, "timestamp");
     for (let r = 0; r < count; r++) {
       const value = values[r];
@@ -183,7 +181,7 @@ export class RowColumns {
   }
 
   /** All texts are encoded at once: one call each would take longer than the rest. */
-  private fillTexts(key: string, values: readonly unknown[], count: number): "yes" | "no" | "too long" {
+  private fillTexts(key: string, values: readonly unknown[], count: number): Fits {
     const column = this.column(key, "text");
     const { valid } = column;
     const { texts } = this;
@@ -194,13 +192,12 @@ export class RowColumns {
       if (typeof value === "string") {
         texts[filled++] = value;
         units += value.length;
-        if (units > BLOCK_UNITS_MAX && count > 1) return "too long";
+        if (units > BLOCK_UNITS_MAX) return "too long";
         valid[r >> 3]! |= 1 << (r & 7);
       } else if (value !== null) {
         return "no";
       }
     }
-    if (units > TEXT_UNITS_MAX) return "no";
     this.units = units;
     texts.length = filled;
     const joined = texts.join(BETWEEN);

@@ -249,6 +249,13 @@ export class TableBuffer {
     return column;
   }
 
+  /** For a name that comes with another kind. */
+  removeColumn(column: ColumnBuffer): void {
+    this.byName.delete(column.name);
+    this.columns.splice(this.columns.indexOf(column), 1);
+    if (column.width === 0) this.texts.splice(this.texts.indexOf(column), 1);
+  }
+
   /** Starts a row, all null; returns its index. */
   beginRow(): number {
     if (this.rows === this.capacity) {
