@@ -17,6 +17,14 @@ export function renderAnswer(envelope: Envelope, commands: readonly string[]): s
   return lines.filter((line) => line !== "").join("\n");
 }
 
+/** The lists of a plan: what goes and what changes. The rest of it is said by the question that follows. */
+export function renderPlan(plan: unknown): string {
+  const lists = Object.entries(plan ?? {}).filter(
+    ([key, value]) => Array.isArray(value) && key !== "warnings",
+  );
+  return linesOf(Object.fromEntries(lists), "").join("\n").trimStart();
+}
+
 function isQueried(data: unknown): data is QueriedRows {
   return (
     typeof data === "object" &&

@@ -17,8 +17,8 @@ export interface ToolCall {
   readonly name: string;
   /** JSON text of an object. */
   readonly input: string;
-  /** Puts a tool's question to the person; rejects where nobody can answer. */
-  readonly ask: (question: string) => Promise<boolean>;
+  /** Puts a tool's question to the person, with its plan; rejects where nobody can answer. */
+  readonly ask: (question: string, plan: unknown) => Promise<boolean>;
   readonly progress: (message: string) => void;
   readonly signal: AbortSignal;
 }
@@ -55,7 +55,9 @@ export async function callTool(workspace: Workspace, call: ToolCall): Promise<En
     return await attempt();
   } catch (error) {
     if (!(error instanceof AskPerson)) throw error;
-    const answer = (await call.ask(error.question)) ? "accepted" : "declined";
+    const answer = (await call.ask(error.question, workspace.secrets().maskAll(error.plan)))
+      ? "accepted"
+      : "declined";
     return attempt({ answer, token: error.token });
   }
 }

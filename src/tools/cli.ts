@@ -298,12 +298,13 @@ async function run(pipeline: string, options: RunOptionsOfCommand): Promise<Answ
 
 async function tool(name: string | undefined, input: string, options: ToolOptionsOfCommand): Promise<Answer> {
   // loaded only here: the catalogue brings the parsers of the guarded query
-  const [{ CATALOG }, { callTool, toolByName }, { stepsAsCommands }, { renderAnswer }] = await Promise.all([
-    import("./catalog.ts"),
-    import("./cli-tools.ts"),
-    import("./cli-commands.ts"),
-    import("./cli-answer.ts"),
-  ]);
+  const [{ CATALOG }, { callTool, toolByName }, { stepsAsCommands }, { renderAnswer, renderPlan }] =
+    await Promise.all([
+      import("./catalog.ts"),
+      import("./cli-tools.ts"),
+      import("./cli-commands.ts"),
+      import("./cli-answer.ts"),
+    ]);
   if (name === undefined) {
     const tools = CATALOG.map((each) => ({ name: each.name, mode: each.mode, title: each.title }));
     const text = tools.map((each) => `${each.name.padEnd(24)}${each.title}`).join("\n");
@@ -319,7 +320,11 @@ async function tool(name: string | undefined, input: string, options: ToolOption
     progress: (message) => {
       if (!options.json) process.stderr.write(`${message}\n`);
     },
-    ask: async (question) => options.yes === true || (await asked(question, { question }, options)),
+    ask: async (question, plan) => {
+      if (options.yes === true) return true;
+      if (!options.json) await print(process.stderr, renderPlan(plan));
+      return asked(question, { question, plan }, options);
+    },
   });
   const { summary, ...rest } = envelope;
   return { ...rest, summary, text: renderAnswer(envelope, stepsAsCommands(CATALOG, envelope.next_steps)) };

@@ -152,12 +152,15 @@ export interface Confirmation {
 /** Thrown out of a tool: the server turns it into the client's own question and calls the tool again. */
 export class AskPerson extends Error {
   readonly question: string;
+  /** What the question is about, for whoever can show it. */
+  readonly plan: unknown;
   readonly token: string;
 
-  constructor(question: string, token: string) {
+  constructor(question: string, plan: unknown, token: string) {
     super(question);
     this.name = "AskPerson";
     this.question = question;
+    this.plan = plan;
     this.token = token;
   }
 }
@@ -188,6 +191,6 @@ export function decide(
     return { kind: "confirmed" };
   }
   if (confirmation.canAsk)
-    throw new AskPerson(call.question, book.mint(call.tool, call.plan, "person").token);
+    throw new AskPerson(call.question, call.plan, book.mint(call.tool, call.plan, "person").token);
   return { kind: "token", token: book.mint(call.tool, call.plan, "caller") };
 }

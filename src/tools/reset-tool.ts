@@ -13,6 +13,9 @@ import { decide } from "./confirm.ts";
 import { defineTool, FORMAT, PIPELINE } from "./define-tool.ts";
 import { type Inspection, inspectionOf } from "./inspection.ts";
 
+/** Of a question; the plan has all of them. */
+const NAMED_TABLES_MAX = 5;
+
 const ACTIONS = [
   "set_cursor",
   "clear_cursor",
@@ -120,7 +123,7 @@ export const resetStateTool = defineTool({
     const decision = decide(context.confirmation, {
       tool: "reset_state",
       plan,
-      question: `${plan.what}? ${plan.warnings.join(" ")} ${plan.reversible ? "The state before is kept as a backup." : "The rows in these tables are gone; the state before is kept as a backup."}`,
+      question: `${plan.what}${namesOf(plan.tables)}? ${plan.warnings.join(" ")} ${plan.reversible ? "The state before is kept as a backup." : "The rows in these tables are gone; the state before is kept as a backup."}`,
       confirmToken: input.confirm_token,
     });
     const { state_version_hash: _, what, ...data } = plan;
@@ -391,6 +394,16 @@ function droppedOf(names: readonly string[], { tables, state_paths }: ResourceDr
   }
   if (state_paths.length > 0) parts.push(`state ${state_paths.join(", ")}`);
   return parts.join("; ");
+}
+
+/** ` (orders with 10 rows, orders__items)`: who is asked sees what goes, also where only the question is shown. */
+function namesOf(tables: Plan["tables"]): string {
+  if (tables.length === 0) return "";
+  const named = tables
+    .slice(0, NAMED_TABLES_MAX)
+    .map(({ name, rows }) => (rows === null ? name : `${name} with ${counted(rows, "row")}`));
+  const more = tables.length - named.length;
+  return ` (${named.join(", ")}${more === 0 ? "" : ` and ${more} more`})`;
 }
 
 async function rowCounts(

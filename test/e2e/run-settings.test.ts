@@ -66,7 +66,14 @@ describe("loadwright run", () => {
     rmSync(join(made.dir, ".loadwright"), { recursive: true });
     expect((await run("--refresh", "drop_sources")).code).toBe(5);
     const drop = ["pipeline", "shop", "drop", "--resources", "plain,re:^ord", "--json"];
-    expect((await cli(made.dir, ...drop)).code).toBe(5);
+    const refused = await cli(made.dir, ...drop);
+    expect([refused.code, JSON.parse(refused.stdout).error]).toMatchObject([
+      5,
+      {
+        message: expect.stringContaining("(plain with 1 row, orders with 10 rows)"),
+        details: { plan: { tables: [{ name: "plain" }, { name: "orders" }], changes: expect.any(Array) } },
+      },
+    ]);
     const done = JSON.parse((await cli(made.dir, ...drop, "--yes")).stdout);
     expect(done.data.tables).toEqual([
       { name: "plain", rows: 1 },
