@@ -90,7 +90,3 @@ export async function queryGuarded(
   const context = defaultContext(options.signal === undefined ? {} : { signal: options.signal });
   return queryPostgres(target, sql, options, context);
 }
-
-export function rowsTotal(rows: Readonly<Record<string, number>>): number {
-  return Object.values(rows).reduce((sum, count) => sum + count, 0);
-}

@@ -3,8 +3,8 @@ import { counted } from "../engine/counted.ts";
 import { RunFolder } from "../engine/package/trace.ts";
 import type { RunReport } from "../engine/report.ts";
 import { CURSOR, defineTool, FORMAT, limitOf, type NextStep, PIPELINE, READS } from "./define-tool.ts";
-import { rowsTotal } from "./inspection.ts";
 import { positionOf } from "./paging.ts";
+import { sum } from "./pipeline-info.ts";
 import { RUN_STATUS } from "./shapes.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -128,7 +128,7 @@ function entryOf(report: RunReport): z.input<typeof ENTRY> {
     status: report.status,
     started_at: report.started_at,
     duration_ms: report.duration_ms,
-    rows: rowsTotal(report.rows),
+    rows: sum(report.rows),
     ...(report.error === undefined ? {} : { error_code: report.error.code }),
   };
 }

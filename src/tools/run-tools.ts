@@ -11,7 +11,8 @@ import { REFRESH_MODES, type RefreshMode } from "../engine/reset/refresh.ts";
 import { SCHEMA_CONTRACT } from "./config.ts";
 import { decide } from "./confirm.ts";
 import { defineTool, FORMAT, type NextStep, PIPELINE, READS, type ToolContext } from "./define-tool.ts";
-import { inspectionOf, rowsTotal } from "./inspection.ts";
+import { inspectionOf } from "./inspection.ts";
+import { sum } from "./pipeline-info.ts";
 import type { KnownRun } from "./run-book.ts";
 import { refreshQuestion } from "./run-settings.ts";
 import { cancelRun, getRun } from "./runs.ts";
@@ -393,7 +394,7 @@ export const cancelRunTool = defineTool({
     const loaded = shape.packages.filter((each) => each.status === "loaded");
     const committed = {
       packages: loaded.map((each) => each.load_id),
-      rows: loaded.reduce((sum, each) => sum + rowsTotal(each.rows), 0),
+      rows: loaded.reduce((total, each) => total + sum(each.rows), 0),
     };
     return {
       summary:

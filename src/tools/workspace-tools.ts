@@ -4,8 +4,9 @@ import { EngineError } from "../engine/errors.ts";
 import { lockHolder } from "../engine/package/lock.ts";
 import { RunFolder } from "../engine/package/trace.ts";
 import { CURSOR, defineTool, FORMAT, limitOf, type NextStep, READS } from "./define-tool.ts";
-import { inspectionOf, rowsTotal } from "./inspection.ts";
+import { inspectionOf } from "./inspection.ts";
 import { pageOf } from "./paging.ts";
+import { sum } from "./pipeline-info.ts";
 import { RUN_STATUS } from "./shapes.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -103,7 +104,7 @@ async function entryOf(workspace: Workspace, name: string): Promise<z.input<type
             run_id: newest.run_id,
             status: newest.status,
             started_at: newest.started_at,
-            rows: rowsTotal(newest.rows),
+            rows: sum(newest.rows),
             ...(newest.error === undefined ? {} : { error_code: newest.error.code }),
           },
         }),

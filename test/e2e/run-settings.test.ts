@@ -82,6 +82,15 @@ describe("loadwright run", () => {
     expect((await run()).data.rows).toMatchObject({ orders: 10, plain: 1 });
   });
 
+  it("counts rows alike in its tables and in the tools, without those of the engine's own tables", async () => {
+    const { data } = await run();
+    expect(data.rows).toMatchObject({ orders: 10, plain: 1, _dlt_pipeline_state: 1 });
+    const answer = async (tool: string) => JSON.parse((await cli(made.dir, tool, "--json")).stdout).data;
+    expect((await answer("list")).pipelines[0].last_run.rows).toBe(11);
+    expect((await answer("get_workspace")).pipelines[0].last_run.rows).toBe(11);
+    expect((await answer("list_runs")).runs[0].rows).toBe(11);
+  });
+
   it("pipeline import-schema takes the place of the file that an earlier run wrote, in either format", async () => {
     made.write("loadwright.toml", toml('import_schema_path = "schemas"'));
     await run();
