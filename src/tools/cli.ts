@@ -133,6 +133,8 @@ function program(answer: (make: () => Promise<Answer>) => Promise<void>): Comman
   const root = new Command("loadwright")
     .description("Load data from APIs, files and databases into DuckDB, each load whole or not at all")
     .version(VERSION)
+    // behind a command's name --version is the command's own: a version of the schema in get_schema
+    .enablePositionalOptions()
     .addHelpText("after", EXIT_CODES_HELP)
     .showSuggestionAfterError()
     // errors are told by `usage`, as text or JSON
@@ -520,4 +522,10 @@ function print(stream: NodeJS.WriteStream, text: string): Promise<void> {
   return new Promise((resolve) => stream.write(`${text}\n`, () => resolve()));
 }
 
+// A reader that has seen enough, as `head`, ends no run and is no error.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+  });
+}
 process.exitCode = await main(process.argv.slice(2));

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CATALOG } from "../../src/tools/catalog.ts";
 import { addToolCommands, commandLine } from "../../src/tools/cli-commands.ts";
 import { exampleOf } from "../../src/tools/examples.ts";
-import { BIN, cli } from "../support/cli.ts";
+import { BIN, cli, startCli } from "../support/cli.ts";
 import { HOSTILE, makeShop } from "../support/mcp.ts";
 import { exampleInput } from "../support/tool-inputs.ts";
 import type { TestWorkspace } from "../support/workspace.ts";
@@ -65,6 +65,19 @@ describe("each tool as a command", () => {
     }
     const unknown = await cli(workspace.dir, "query_data", "shop", "select 1", "--nope=a b");
     expect(unknown.stderr).toContain("unknown option '--nope");
+  });
+
+  it("takes --version as the tool's own, behind its name", async () => {
+    const schema = await cli(workspace.dir, "get_schema", "shop", "--version", "99", "--json");
+    expect(JSON.parse(schema.stdout).error).toMatchObject({ code: "SCHEMA_VERSION_NOT_FOUND" });
+  });
+
+  it("ends as it would when nobody reads on, as behind `| head`", async () => {
+    for (const words of [["--help"], ["list"]]) {
+      const { child, done } = startCli(workspace.dir, ...words);
+      child.stdout?.destroy();
+      expect(await done).toMatchObject({ code: 0, stderr: "" });
+    }
   });
 
   it("asks before it destroys, and tells what is wrong with what was typed", async () => {
