@@ -26,7 +26,7 @@ test("rows and values that a contract discarded, and cells whose NULs were remov
   expect(report.nul_removed).toEqual({ items: 2, items__tags: 1 });
   expect(report.packages[0]?.nul_removed).toEqual({ items: { note: 2 }, items__tags: { value: 1 } });
   const text = renderRun(report);
-  expect(text).toMatch(/rejected.* items: 0 rows, 1 values, by contract/);
+  expect(text).toMatch(/rejected.* items: 0 rows, 1 value, by contract/);
   expect(text).toMatch(/NUL removed.* items: 2 cells/);
   expect(runShape(report, false)).toMatchObject({
     rejected: { items: { rows: 0, values: 1 } },

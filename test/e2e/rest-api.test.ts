@@ -792,7 +792,7 @@ export default source({ name: "mine" }, ({ secrets }) => restApi(${json}, { secr
       price: "2.5",
       count: 2,
       updated_at: "2024-02-01T00:00:00Z",
-      ts: "2024-02-01T00:00:00Z",
+      time: "2024-02-01T00:00:00Z",
       status: "done",
     };
     service.on("GET /v1/orders", { json: { data: [row], meta: { pages: 1 } } });
