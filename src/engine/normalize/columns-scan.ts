@@ -10,8 +10,9 @@ import type { ExtractedColumn } from "../package/types.ts";
 import { coerce } from "../schema/coerce.ts";
 import { isComplete, isNullable, LOAD_ID, ROW_ID } from "../schema/tables.ts";
 import { putCell } from "./put-cell.ts";
+import { isPlainDecimal } from "./put-text.ts";
 import type { RowPath } from "./row-path.ts";
-import { isPlainDecimal, type Scanner } from "./scanner.ts";
+import type { Scanner } from "./scanner.ts";
 import type { NormalizeTables, Slot, TableState } from "./table-state.ts";
 import { always, isUnmarked, textsEnd } from "./text-cells.ts";
 

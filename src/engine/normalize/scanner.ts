@@ -5,20 +5,17 @@
  * and hands it over. `test/unit/scanner.test.ts` runs both paths over the same documents.
  */
 
-import { decodeTyped, type JsonDoc, parseJsonDocument } from "../interop/json.ts";
+import { type JsonDoc, parseJsonDocument } from "../interop/json.ts";
 import { NestedIdHasher } from "../interop/keccak.ts";
 import { ROW_ID_LENGTH, writeFreshRowId } from "../interop/row-id.ts";
-import { coerce } from "../schema/coerce.ts";
 import { propagationOf } from "../schema/merge.ts";
 import { LOAD_ID, ROOT_ID, ROW_ID } from "../schema/tables.ts";
-import { inferType } from "../schema/values.ts";
 import type { ColumnBuffer } from "./column-buffer.ts";
-import { putCell } from "./put-cell.ts";
+import { isPlainDecimal, POWERS, putCoerced, putText, slicedBuffer } from "./put-text.ts";
 import type { RowPath } from "./row-path.ts";
-import { scanDate, scanTimestamp } from "./scan-time.ts";
 import { type KeyEntry, type ListShape, ObjectShape, ShapeLearner } from "./shape.ts";
 import type { NormalizeTables, Slot, TableState } from "./table-state.ts";
-import { isUnmarked } from "./text-cells.ts";
+import { unescapeJson } from "./unescape-json.ts";
 
 const LF = 0x0a;
 const QUOTE = 0x22;
@@ -42,8 +39,6 @@ const IDS_AT_ONCE = 256;
 
 /** The scanner gives the row up. */
 const BAIL = -1;
-
-const POWERS = Array.from({ length: 23 }, (_, exponent) => 10 ** exponent);
 
 export interface ScanCounts {
   rows: number;
@@ -71,10 +66,7 @@ export class Scanner {
   private touched: TableState[] = [];
   private readonly marks: number[] = [];
   private instance = 0;
-  private bytes: Buffer & {
-    latin1Slice(from: number, to: number): string;
-    utf8Slice(from: number, to: number): string;
-  };
+  private bytes = slicedBuffer(new Uint8Array(0));
   private scratch = Buffer.alloc(4096);
   private eligible: boolean;
 
@@ -83,7 +75,6 @@ export class Scanner {
     this.rowPath = rowPath;
     this.rootTable = rootTable;
     this.loadId = Buffer.from(tables.loadId);
-    this.bytes = Buffer.alloc(0) as never;
     this.shape = this.rootShape();
     this.learner = this.newLearner();
     this.eligible = this.isEligible();
@@ -126,7 +117,7 @@ export class Scanner {
     end: number,
     onError: (lineAt: number, error: unknown) => never,
   ): void {
-    this.bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) as never;
+    this.bytes = slicedBuffer(bytes);
     let at = start;
     while (at < end) {
       let first = bytes[at]!;
@@ -308,7 +299,7 @@ export class Scanner {
           at++;
         }
       } else {
-        at = this.scalar(shape.table, entry.slot, entry.nullSeen, row, at, first);
+        at = this.scalar(entry.slot, entry.nullSeen, row, at, first);
       }
       if (at === BAIL) return BAIL;
       let byte = bytes[at]!;
@@ -356,7 +347,7 @@ export class Scanner {
       const first = bytes[at]!;
       if (first === OPEN_OBJECT) at = this.object(list.item, row, at, depth + 1);
       else if (first === OPEN_LIST) return BAIL;
-      else at = this.scalar(table, list.value, list.nullSeen, row, at, first);
+      else at = this.scalar(list.value, list.nullSeen, row, at, first);
       if (at === BAIL) return BAIL;
       at = this.space(at);
       const byte = bytes[at]!;
@@ -366,16 +357,9 @@ export class Scanner {
     }
   }
 
-  private scalar(
-    table: TableState,
-    slot: Slot | undefined,
-    nullSeen: boolean,
-    row: number,
-    at: number,
-    first: number,
-  ): number {
+  private scalar(slot: Slot | undefined, nullSeen: boolean, row: number, at: number, first: number): number {
     const bytes = this.bytes;
-    if (first === QUOTE) return slot === undefined ? BAIL : this.string(table, slot, row, at + 1);
+    if (first === QUOTE) return slot === undefined ? BAIL : this.string(slot, row, at + 1);
     if (first === 0x6e) {
       // null
       if (bytes[at + 1] !== 0x75 || bytes[at + 2] !== 0x6c || bytes[at + 3] !== 0x6c) return BAIL;
@@ -463,101 +447,25 @@ export class Scanner {
   }
 
   /** `at` is after the opening quote; returns the offset after the closing one. */
-  private string(table: TableState, slot: Slot, row: number, at: number): number {
+  private string(slot: Slot, row: number, at: number): number {
     const bytes = this.bytes;
     const start = at;
     let byte = bytes[at]!;
     // a string that may carry a type mark is the row path's
-    if (byte === MARK_LEAD) return this.marked(table, slot, row, at);
+    if (byte === MARK_LEAD) return this.marked(slot, row, at);
     while (byte !== QUOTE) {
       if (byte === BACKSLASH) {
-        if (slot.type === "text") return this.escaped(table, slot, row, start, at);
-        return slot.type === "json" ? this.escapedJson(table, slot, row, start, at) : BAIL;
+        if (slot.type === "text") return this.escaped(slot, row, start, at);
+        return slot.type === "json" ? this.escapedJson(slot, row, start, at) : BAIL;
       }
       if (byte < 0x20) return BAIL;
       byte = bytes[++at]!;
     }
-    return this.putString(table, slot, row, start, at) ? at + 1 : BAIL;
-  }
-
-  /** A text that stands there as it is, without escapes; false: it may need the row path. */
-  putText(slot: Slot, row: number, bytes: Buffer, start: number, end: number): boolean {
-    if (!isUnmarked(bytes, start, end)) return false;
-    this.bytes = bytes as never;
-    return this.putString(this.shape.table, slot, row, start, end);
-  }
-
-  private putString(table: TableState, slot: Slot, row: number, start: number, end: number): boolean {
-    const bytes = this.bytes;
-    switch (slot.type) {
-      case "text":
-        slot.cells.setBytes(row, bytes, start, end);
-        return true;
-      case "timestamp": {
-        const micros = scanTimestamp(bytes, start, end);
-        if (Number.isNaN(micros)) return false;
-        slot.cells.setInt(row, micros);
-        return true;
-      }
-      case "bigint": {
-        // a number as text, as CSV cells are
-        const negative = bytes[start] === MINUS;
-        const from = negative ? start + 1 : start;
-        const digits = end - from;
-        if (digits < 1 || digits > 15 || (digits > 1 && bytes[from] === ZERO)) return false;
-        let value = 0;
-        for (let i = from; i < end; i++) {
-          const digit = bytes[i]! - ZERO;
-          if (digit < 0 || digit > 9) return false;
-          value = value * 10 + digit;
-        }
-        slot.cells.setInt(row, negative && value !== 0 ? -value : value);
-        return true;
-      }
-      case "double": {
-        const value = this.scanDecimal(start, end);
-        if (value === undefined) return false;
-        slot.cells.setFloat(row, value);
-        return true;
-      }
-      case "bool": {
-        const value = scanBool(bytes, start, end);
-        if (value === undefined) return false;
-        slot.cells.setBool(row, value);
-        return true;
-      }
-      case "date": {
-        const days = scanDate(bytes, start, end);
-        if (Number.isNaN(days)) return false;
-        slot.cells.setDays(row, days);
-        return true;
-      }
-      case "decimal":
-        if (!isPlainDecimal(bytes, start, end)) return this.coerced(table, slot, row, start, end);
-        slot.cells.setBytes(row, bytes, start, end);
-        return true;
-      default:
-        return this.coerced(table, slot, row, start, end);
-    }
-  }
-
-  /** A cell that needs the row path's coercion, but not the row path: nothing about the row is new. */
-  private coerced(table: TableState, slot: Slot, row: number, start: number, end: number): boolean {
-    return this.coercedText(table, slot, row, this.bytes.utf8Slice(start, end));
-  }
-
-  private coercedText(_table: TableState, slot: Slot, row: number, text: string): boolean {
-    // bytes that are no UTF-8, or a half of a surrogate pair: the row path says what is wrong
-    if (text.includes("\ufffd") || !text.isWellFormed()) return false;
-    const value = decodeTyped(text);
-    const cell = coerce(slot.type, inferType(value), value);
-    if (cell === undefined) return false;
-    putCell(slot, row, cell);
-    return true;
+    return putText(slot, row, bytes, start, at) ? at + 1 : BAIL;
   }
 
   /** JSON in a string: `at` is at the first backslash. */
-  private escapedJson(table: TableState, slot: Slot, row: number, start: number, at: number): number {
+  private escapedJson(slot: Slot, row: number, start: number, at: number): number {
     const bytes = this.bytes;
     let end = at;
     let byte = bytes[end]!;
@@ -573,33 +481,11 @@ export class Scanner {
     } catch {
       return BAIL;
     }
-    return this.coercedText(table, slot, row, text) ? end + 1 : BAIL;
-  }
-
-  /** `-?digits[.digits]` as a double; other ways to write a number as text are Python's business. */
-  private scanDecimal(start: number, end: number): number | undefined {
-    const bytes = this.bytes;
-    const negative = bytes[start] === MINUS;
-    const from = negative ? start + 1 : start;
-    // a leading zero may be one that has to be kept: the row path knows
-    if (bytes[from] === ZERO && bytes[from + 1] !== DOT && end - from > 1) return undefined;
-    let mantissa = 0;
-    let dot = -1;
-    for (let at = from; at < end; at++) {
-      const byte = bytes[at]!;
-      if (byte === DOT && dot < 0) dot = at;
-      else if (byte >= ZERO && byte <= NINE) mantissa = mantissa * 10 + (byte - ZERO);
-      else return undefined;
-    }
-    const fractionDigits = dot < 0 ? 0 : end - dot - 1;
-    const digits = end - from - (dot < 0 ? 0 : 1);
-    if (digits === 0 || (dot >= 0 && (fractionDigits === 0 || dot === from))) return undefined;
-    const value = digits <= 15 ? mantissa / POWERS[fractionDigits]! : Number(bytes.latin1Slice(from, end));
-    return negative ? -value : value;
+    return putCoerced(slot, row, text) ? end + 1 : BAIL;
   }
 
   /** Marked datetimes and decimals are common where a source yields typed rows; others take the row path. */
-  private marked(table: TableState, slot: Slot, row: number, at: number): number {
+  private marked(slot: Slot, row: number, at: number): number {
     const bytes = this.bytes;
     const isMark = bytes[at + 1] === 0x80 && bytes[at + 2]! >= 0xa6 && bytes[at + 2]! <= 0xae;
     let end = at;
@@ -608,20 +494,20 @@ export class Scanner {
       if (byte === BACKSLASH || byte < 0x20) return BAIL;
       byte = bytes[++end]!;
     }
-    if (!isMark) return this.putString(table, slot, row, at, end) ? end + 1 : BAIL;
+    if (!isMark) return putText(slot, row, bytes, at, end) ? end + 1 : BAIL;
     const kind = bytes[at + 2];
     if (
       (kind === 0xa6 && slot.type === "decimal" && isPlainDecimal(bytes, at + 3, end)) ||
       (kind === 0xa7 && slot.type === "timestamp") ||
       (kind === 0xa8 && slot.type === "date")
     ) {
-      return this.putString(table, slot, row, at + 3, end) ? end + 1 : BAIL;
+      return putText(slot, row, bytes, at + 3, end) ? end + 1 : BAIL;
     }
     return BAIL;
   }
 
   /** A text with escapes: `at` is at the first backslash. */
-  private escaped(_table: TableState, slot: Slot, row: number, start: number, at: number): number {
+  private escaped(slot: Slot, row: number, start: number, at: number): number {
     const bytes = this.bytes;
     let end = at;
     let byte = bytes[end]!;
@@ -634,89 +520,11 @@ export class Scanner {
     }
     // an escape is never shorter than what it stands for
     if (this.scratch.length < end - start) this.scratch = Buffer.alloc((end - start) * 2);
-    const out = this.scratch;
-    let length = 0;
-    for (let i = start; i < end; ) {
-      byte = bytes[i]!;
-      if (byte !== BACKSLASH) {
-        out[length++] = byte;
-        i++;
-        continue;
-      }
-      const kind = bytes[i + 1]!;
-      i += 2;
-      switch (kind) {
-        case QUOTE:
-        case BACKSLASH:
-        case 0x2f:
-          out[length++] = kind;
-          break;
-        case 0x62:
-          out[length++] = 0x08;
-          break;
-        case 0x66:
-          out[length++] = 0x0c;
-          break;
-        case 0x6e:
-          out[length++] = 0x0a;
-          break;
-        case 0x72:
-          out[length++] = 0x0d;
-          break;
-        case 0x74:
-          out[length++] = 0x09;
-          break;
-        case 0x75: {
-          let code = hex4(bytes, i);
-          if (code < 0) return BAIL;
-          i += 4;
-          if (code >= 0xd800 && code <= 0xdfff) {
-            if (code >= 0xdc00 || bytes[i] !== BACKSLASH || bytes[i + 1] !== 0x75) return BAIL;
-            const low = hex4(bytes, i + 2);
-            if (low < 0xdc00 || low > 0xdfff) return BAIL;
-            code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
-            i += 6;
-          }
-          // a type mark written as an escape
-          if (length === 0 && code >= 0xf026 && code <= 0xf02e) return BAIL;
-          length = putUtf8(out, length, code);
-          break;
-        }
-        default:
-          return BAIL;
-      }
-    }
-    slot.cells.setBytes(row, out, 0, length);
+    const length = unescapeJson(bytes, start, end, this.scratch);
+    if (length < 0) return BAIL;
+    slot.cells.setBytes(row, this.scratch, 0, length);
     return end + 1;
   }
-}
-
-/** More digits are the row path's: it bounds them. */
-const PLAIN_DECIMAL_BYTES_MAX = 500;
-
-/** Digits in the very form in which the row path would store them: no sign but a minus, no zeros in front. */
-export function isPlainDecimal(bytes: Uint8Array, start: number, end: number): boolean {
-  const from = bytes[start] === MINUS ? start + 1 : start;
-  if (end - from > PLAIN_DECIMAL_BYTES_MAX) return false;
-  if (bytes[from] === ZERO && end - from > 1 && bytes[from + 1] !== DOT) return false;
-  let dot = -1;
-  let zero = true;
-  for (let at = from; at < end; at++) {
-    const byte = bytes[at]!;
-    if (byte === DOT && dot < 0) dot = at;
-    else if (byte >= ZERO && byte <= NINE) zero &&= byte === ZERO;
-    else return false;
-  }
-  return end > from && dot !== from && dot !== end - 1 && !(zero && from > start);
-}
-
-/** `true` or `false` in any case; other words for them are the row path's. */
-function scanBool(bytes: Uint8Array, start: number, end: number): boolean | undefined {
-  const word = end - start === 4 ? "true" : end - start === 5 ? "false" : undefined;
-  if (word === undefined) return undefined;
-  for (let i = 0; i < word.length; i++)
-    if ((bytes[start + i]! | 0x20) !== word.charCodeAt(i)) return undefined;
-  return word === "true";
 }
 
 function keyIs(bytes: Uint8Array, at: number, key: Uint8Array): boolean {
@@ -727,45 +535,4 @@ function keyIs(bytes: Uint8Array, at: number, key: Uint8Array): boolean {
 function findKey(shape: ObjectShape, bytes: Uint8Array, at: number): KeyEntry | undefined {
   for (const entry of shape.entries) if (keyIs(bytes, at, entry.bytes)) return entry;
   return undefined;
-}
-
-function hex4(bytes: Uint8Array, at: number): number {
-  let value = 0;
-  for (let i = at; i < at + 4; i++) {
-    const byte = bytes[i]!;
-    const digit =
-      byte >= ZERO && byte <= NINE
-        ? byte - ZERO
-        : byte >= 0x61 && byte <= 0x66
-          ? byte - 0x57
-          : byte >= 0x41 && byte <= 0x46
-            ? byte - 0x37
-            : -1;
-    if (digit < 0) return -1;
-    value = value * 16 + digit;
-  }
-  return value;
-}
-
-function putUtf8(out: Uint8Array, at: number, code: number): number {
-  if (code < 0x80) {
-    out[at] = code;
-    return at + 1;
-  }
-  if (code < 0x800) {
-    out[at] = 0xc0 | (code >> 6);
-    out[at + 1] = 0x80 | (code & 63);
-    return at + 2;
-  }
-  if (code < 0x10000) {
-    out[at] = 0xe0 | (code >> 12);
-    out[at + 1] = 0x80 | ((code >> 6) & 63);
-    out[at + 2] = 0x80 | (code & 63);
-    return at + 3;
-  }
-  out[at] = 0xf0 | (code >> 18);
-  out[at + 1] = 0x80 | ((code >> 12) & 63);
-  out[at + 2] = 0x80 | ((code >> 6) & 63);
-  out[at + 3] = 0x80 | (code & 63);
-  return at + 4;
 }

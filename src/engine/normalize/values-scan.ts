@@ -12,6 +12,7 @@ import { isComplete, isNullable, LOAD_ID, ROW_ID } from "../schema/tables.ts";
 import type { Table } from "../schema/types.ts";
 import { inferType } from "../schema/values.ts";
 import { putCell } from "./put-cell.ts";
+import { putText, type SlicedBuffer, slicedBuffer } from "./put-text.ts";
 import type { RowPath } from "./row-path.ts";
 import type { Scanner } from "./scanner.ts";
 import type { NormalizeTables, Slot, TableState } from "./table-state.ts";
@@ -243,7 +244,7 @@ export class ValuesScan {
         return to;
       }
     }
-    const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+    const bytes = slicedBuffer(data);
     let at = values.textAt;
     for (let row = from; row < to; row++) {
       if (!isValidAt(valid, row)) continue;
@@ -258,11 +259,11 @@ export class ValuesScan {
     state: TableState,
     target: Target,
     row: number,
-    bytes: Buffer,
+    bytes: SlicedBuffer,
     start: number,
     end: number,
   ): boolean {
-    if (this.scanner.putText(target.slot, row, bytes, start, end)) return true;
+    if (isUnmarked(bytes, start, end) && putText(target.slot, row, bytes, start, end)) return true;
     return this.putValue(state, target, row, decoder.decode(bytes.subarray(start, end)));
   }
 
