@@ -4,10 +4,10 @@
  *     node bench/micro/normalize.ts [flat|nested] [rows] [times]
  */
 
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { DEFAULT_LIMITS, defaultContext } from "../../src/engine/context.ts";
-import { normalizePackage } from "../../src/engine/normalize/normalize-package.ts";
+import { PackageNormalizer } from "../../src/engine/normalize/normalize-package.ts";
 import { namingByName } from "../../src/engine/schema/naming.ts";
 import { newSchema } from "../../src/engine/schema/version.ts";
 import { DATA_DIR, type DataSet, dataFile } from "../data.ts";
@@ -21,19 +21,22 @@ try {
     schema.tables.set("items", { name: "items", columns: new Map(), resource: "items" });
     const started = performance.now();
     const cpu = process.cpuUsage();
-    const result = await normalizePackage(
+    const to = join(temporary, String(time));
+    mkdirSync(to);
+    const normalizer = new PackageNormalizer(
       {
         loadId: "1795343522.4872656",
         schema,
         naming: namingByName("snake_case", 65536, { breakPath: true }),
-        jobs: [{ file: basename(file), table: "items", rows: Number(rows), bytes: statSync(file).size }],
-        from: dirname(file),
-        to: join(temporary, String(time)),
+        to,
         jobFormat: "parquet",
         sync: false,
       },
       defaultContext({ limits: DEFAULT_LIMITS }),
     );
+    const job = { file: basename(file), table: "items", rows: Number(rows), bytes: statSync(file).size };
+    await normalizer.add(job, dirname(file));
+    const result = await normalizer.finish();
     const used = process.cpuUsage(cpu);
     const milliseconds = performance.now() - started;
     const normalized = Object.values(result.rows).reduce((sum, each) => sum + each, 0);

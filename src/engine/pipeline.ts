@@ -13,7 +13,6 @@ import type { RunContext } from "./context.ts";
 import type { Destination } from "./destinations/destination.ts";
 import { EngineError } from "./errors.ts";
 import type { Source } from "./extract/resource.ts";
-import { LoadAhead } from "./load/ahead.ts";
 import { lockHolder } from "./package/lock.ts";
 import { PackageStore, type PendingPackage } from "./package/store.ts";
 import { RunFolder } from "./package/trace.ts";
@@ -42,7 +41,6 @@ import { locked, reportError } from "./run/locked.ts";
 import { normalizeStep } from "./run/normalize-step.ts";
 import { recover } from "./run/recover.ts";
 import type { PipelineParts, Run } from "./run/run.ts";
-import { openSession } from "./run/session.ts";
 import { type SyncResult, syncStep, takeFromDestination } from "./run/sync.ts";
 import { namingByName } from "./schema/naming.ts";
 
@@ -107,14 +105,9 @@ export class Pipeline {
       await recover(run);
       await loadPending(run);
       await syncStep(run);
-      await extractStep(run, source, async (pending) => {
-        const ahead = new LoadAhead(() => openSession(run));
-        try {
-          await normalizeStep(run, pending, ahead);
-          await loadPending(run, ahead);
-        } finally {
-          await ahead.close();
-        }
+      await extractStep(run, source, async (pending, ahead) => {
+        await normalizeStep(run, pending, ahead);
+        await loadPending(run, ahead);
       });
     });
   }
@@ -124,7 +117,7 @@ export class Pipeline {
     return this.locked(options, "extract", async (run) => {
       await run.store.discardUnfinished();
       if ((await run.store.pendingPackages()).length === 0) await syncStep(run);
-      await extractStep(run, source, async () => {});
+      await extractStep(run, source);
     });
   }
 

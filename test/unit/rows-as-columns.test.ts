@@ -14,7 +14,7 @@ const folder = mkdtempSync(join(tmpdir(), "rows-as-columns-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 async function write(pages: readonly (readonly Row[])[], table = () => "items"): Promise<readonly JobInfo[]> {
-  const writer = new JobWriter(folder, 1 << 30, false);
+  const writer = new JobWriter({ dir: folder, jobBytesMax: 1 << 30, sync: false });
   for (const page of pages) await writer.writeRows(table(), page);
   return writer.finish();
 }

@@ -6,6 +6,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { BlockFileWriter } from "../package/block-format.ts";
+import { AHEAD_JOB_BYTES } from "../package/job-file.ts";
 import { formatJobName, newFileId } from "../package/job-name.ts";
 import type { ExtractedColumn, JobInfo } from "../package/types.ts";
 import type { DataType } from "../schema/types.ts";
@@ -13,6 +14,7 @@ import type { ColumnsPage, JsonlPage } from "./page.ts";
 import { RowBlocks } from "./row-blocks.ts";
 import type { OnColumns, ValuesBlock } from "./row-columns.ts";
 import { RowsAsColumns } from "./rows-as-columns.ts";
+import type { ExtractTarget } from "./work.ts";
 
 const LF = 0x0a;
 
@@ -45,23 +47,34 @@ interface OpenValues {
 
 type OpenJob = OpenLines | OpenColumns | OpenValues;
 
+export interface JobWriterOptions {
+  readonly dir: string;
+  readonly jobBytesMax: number;
+  /** What is written is on the disk when `finish` returns. */
+  readonly sync: boolean;
+  readonly onFull?: ExtractTarget["onFull"];
+}
+
 export class JobWriter {
   private readonly blocks = new RowBlocks();
   private readonly columns = new RowsAsColumns();
   private readonly dir: string;
   private readonly jobBytesMax: number;
   private readonly sync: boolean;
+  private readonly onFull: ExtractTarget["onFull"];
   private readonly open = new Map<string, OpenJob>();
   /** Of each table in the order of its rows; the tables in the order in which they came. */
   private readonly closing = new Map<string, Promise<JobInfo>[]>();
   /** The write that was begun last; whoever comes next is told how it ended. */
   private last: Promise<void> = Promise.resolve();
+  /** Whoever takes full jobs has done with those before. */
+  private taken: Promise<void> = Promise.resolve();
 
-  /** `sync`: what is written is on the disk when `finish` returns. */
-  constructor(dir: string, jobBytesMax: number, sync: boolean) {
+  constructor({ dir, jobBytesMax, sync, onFull }: JobWriterOptions) {
     this.dir = dir;
     this.sync = sync;
-    this.jobBytesMax = jobBytesMax;
+    this.onFull = onFull;
+    this.jobBytesMax = onFull ? Math.min(jobBytesMax, AHEAD_JOB_BYTES) : jobBytesMax;
   }
 
   /** Writes rows as objects; returns the bytes. */
@@ -126,7 +139,7 @@ export class JobWriter {
   private async writeBlock(table: string, { buffer, columns }: ColumnsPage): Promise<void> {
     let job = this.open.get(table);
     const fits = job?.kind === "columns" && job.columns === columns && job.writer.bytes < this.jobBytesMax;
-    if (job && !fits) this.close(table);
+    if (job && !fits) await this.closeFull(table);
     if (!fits) {
       const file = formatJobName({ table, fileId: newFileId(), retry: 0, format: "blocks" });
       const writer = await BlockFileWriter.create(join(this.dir, file));
@@ -139,7 +152,7 @@ export class JobWriter {
   private async writeValues(table: string, { bytes, rows, keys }: ValuesBlock): Promise<void> {
     let job = this.open.get(table);
     const fits = job?.kind === "values" && sameKeys(job.keys, keys) && job.writer.bytes < this.jobBytesMax;
-    if (job && !fits) this.close(table);
+    if (job && !fits) await this.closeFull(table);
     if (!fits) {
       const file = formatJobName({ table, fileId: newFileId(), retry: 0, format: "blocks" });
       const writer = await BlockFileWriter.create(join(this.dir, file));
@@ -162,7 +175,7 @@ export class JobWriter {
       job &&
       (job.kind !== "lines" || job.bytes >= this.jobBytesMax || !sameGuesses(job.guesses, guesses))
     ) {
-      this.close(table);
+      await this.closeFull(table);
       job = undefined;
     }
     if (!job) {
@@ -187,23 +200,39 @@ export class JobWriter {
   /** Closes what is open; the jobs are complete then. */
   async finish(): Promise<readonly JobInfo[]> {
     await this.last;
+    await this.taken.catch(() => {});
     for (const table of [...this.open.keys()]) this.close(table);
     return Promise.all([...this.closing.values()].flat());
   }
 
   async abort(): Promise<void> {
     await this.last.catch(() => {});
+    await this.taken.catch(() => {});
     for (const table of [...this.open.keys()]) this.close(table);
     await Promise.allSettled([...this.closing.values()].flat());
   }
 
+  /**
+   * Hands the job over while the next is being filled. Returns when those before it were done with: reading goes no
+   * further ahead than this.
+   */
+  private async closeFull(table: string): Promise<void> {
+    const closed = this.close(table);
+    if (this.onFull === undefined) return;
+    const before = this.taken;
+    this.taken = before.then(async () => this.onFull?.(await closed));
+    this.taken.catch(() => {});
+    await before;
+  }
+
   /** What a full job holds gets to disk while the next is being filled. */
-  private close(table: string): void {
+  private close(table: string): Promise<JobInfo> {
     const job = this.open.get(table)!;
     this.open.delete(table);
     const closed = job.kind === "lines" ? this.closeLines(table, job) : this.closeBlocks(table, job);
     closed.catch(() => {});
     this.closing.get(table)!.push(closed);
+    return closed;
   }
 
   private async closeLines(table: string, job: OpenLines): Promise<JobInfo> {

@@ -31,8 +31,9 @@ export class PackageWriter {
     this.startedAt = context.now();
   }
 
-  open({ jobsDir }: ExtractTarget): void {
-    this.writer = new JobWriter(jobsDir, this.context.limits.jobBytesMax, this.sync);
+  open({ jobsDir, onFull }: ExtractTarget): void {
+    const { jobBytesMax } = this.context.limits;
+    this.writer = new JobWriter({ dir: jobsDir, jobBytesMax, sync: this.sync, onFull });
     this.jobsDir = jobsDir;
     this.rows = 0;
     this.bytes = 0;

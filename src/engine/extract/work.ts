@@ -10,6 +10,8 @@ import type { Source } from "./resource.ts";
 /** Where the rows of the package being extracted go; opened when the first package is begun. */
 export interface ExtractTarget {
   readonly jobsDir: string;
+  /** Takes each job that is full while there are rows to come, those of a table in the order of its rows. Never fails. */
+  readonly onFull?: ((job: JobInfo) => Promise<void>) | undefined;
 }
 
 /** What `seal` gets: everything extracted since the last seal. */

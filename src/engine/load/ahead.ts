@@ -1,5 +1,5 @@
 /**
- * Loading begun while the package is still being normalized. The first job that is full opens the destination;
+ * Loading begun while rows of the package are still to come. The first job that is full opens the destination;
  * nothing of it can be seen there before the package is committed.
  */
 
@@ -16,6 +16,7 @@ export class LoadAhead {
   private session: DestinationSession | undefined;
   private load: PackageLoad | undefined;
   private begun: Promise<void> | undefined;
+  private closed = false;
 
   constructor(open: () => Promise<DestinationSession>) {
     this.open = open;
@@ -23,6 +24,7 @@ export class LoadAhead {
 
   /** Returns at once; what fails is met again, and reported, when the whole package is loaded. */
   add(start: PackageStart, schema: Schema, job: TableJobs): void {
+    if (this.closed) return;
     this.begun ??= this.begin(start);
     this.begun = this.begun.then(() => this.load?.add(schema, job));
   }
@@ -54,8 +56,9 @@ export class LoadAhead {
 
   /** Undoes what nobody has taken. */
   async close(): Promise<void> {
-    await this.begun;
-    await this.load?.abandon();
-    await this.session?.close();
+    this.closed = true;
+    const begun = await this.take();
+    await begun?.load.abandon();
+    await begun?.session.close();
   }
 }

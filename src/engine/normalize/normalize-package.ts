@@ -1,31 +1,26 @@
 /** Turns the extracted jobs of one package into normalized jobs: rows into the tables of the schema. */
 
-import { copyFile, mkdir } from "node:fs/promises";
+import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { RunContext } from "../context.ts";
 import { EngineError } from "../errors.ts";
-import { JsonSyntaxError } from "../interop/json.ts";
 import { type Block, readBlocks } from "../package/block-format.ts";
-import { createJobFile, type JobFileWriter, type JobFormat } from "../package/job-file.ts";
-import { formatJobName, newFileId } from "../package/job-name.ts";
+import type { JobFormat } from "../package/job-file.ts";
 import type { JobInfo, SchemaChange } from "../package/types.ts";
 import { BOUNDARY_TABLE } from "../schema/boundary-table.ts";
 import type { NamingConvention } from "../schema/naming.ts";
 import { completeColumns, hasSeenData, isComplete, isNullable } from "../schema/tables.ts";
 import type { ContractMode, Schema, Table } from "../schema/types.ts";
 import { ColumnsScan } from "./columns-scan.ts";
+import { JobOutput } from "./job-output.ts";
 import { lineBlocks } from "./line-blocks.ts";
 import { type RejectedCount, RejectedRows } from "./rejected.ts";
+import { rowError } from "./row-error.ts";
 import { RowPath } from "./row-path.ts";
 import { Scanner } from "./scanner.ts";
 import { NormalizeTables, type TableState } from "./table-state.ts";
 import { ValuesScan } from "./values-scan.ts";
 
-/** A table's rows are written as a block when there are this many of them, or this many bytes. */
-const BLOCK_ROWS = 12_288;
-const BLOCK_BYTES = 8 << 20;
-/** A job that is loaded while the next ones are made: small, so that loading begins early and never ends late. */
-const AHEAD_JOB_BYTES = 16 << 20;
 const PROGRESS_MS = 100;
 const NO_BYTES = new Uint8Array(0);
 
@@ -34,20 +29,20 @@ export interface NormalizeWork {
   /** Changed in place. */
   readonly schema: Schema;
   readonly naming: NamingConvention;
-  readonly jobs: readonly JobInfo[];
-  /** Folder of the extracted jobs. */
-  readonly from: string;
   /** Folder for the normalized jobs. */
   readonly to: string;
   readonly jobFormat: JobFormat;
-  /** Normalized jobs are on the disk when this returns; else they are once the system gets to it. */
+  /** Normalized jobs are on the disk when they are finished; else they are once the system gets to it. */
   readonly sync: boolean;
   /** Called with each job that is full while there are rows to come. */
   readonly onFull?: ((job: JobInfo) => void) | undefined;
   /** Keep what contracts discard in the table `_loadwright_rejected`; else it is only counted. */
   readonly keepRejected?: boolean;
   /** Tables that their contract keeps out of the schema. */
-  readonly refusedTables?: Readonly<Record<string, ContractMode>>;
+  readonly refusedTables?: Readonly<Record<string, ContractMode>> | undefined;
+}
+
+export interface FinishOptions {
   /** Columns that had only nulls become text columns. */
   readonly keepNullColumns?: boolean;
   /** Declared tables to be made although no row has come for them. */
@@ -65,90 +60,120 @@ export interface NormalizeResult {
   readonly slowRows: number;
 }
 
-export async function normalizePackage(work: NormalizeWork, context: RunContext): Promise<NormalizeResult> {
-  await mkdir(work.to, { recursive: true });
-  const tables = new NormalizeTables(work.schema, work.naming, work.loadId);
-  const rejected = new RejectedRows(work.loadId, work.keepRejected === true);
-  const rowPath = new RowPath(tables, rejected, work.refusedTables);
-  const states = function* (): Generator<TableState> {
-    yield* tables.states.values();
-    if (rejected.state) yield rejected.state;
-  };
-  const scanners = new Map<string, Scanner>();
-  const output = new JobOutput(work, context.limits.jobBytesMax);
-  const startedAt = context.now();
-  let bytesDone = 0;
-  let lastProgress = 0;
-  const report = (table: string): void => {
-    lastProgress = context.now();
-    context.progress({
+/** One package: `add` each job, those of a table in the order of its rows, then `finish`; after an error `abort`. */
+export class PackageNormalizer {
+  private readonly work: NormalizeWork;
+  private readonly context: RunContext;
+  private readonly tables: NormalizeTables;
+  private readonly rejected: RejectedRows;
+  private readonly rowPath: RowPath;
+  private readonly output: JobOutput;
+  private readonly scanners = new Map<string, Scanner>();
+  private readonly boundaryJobs: JobInfo[] = [];
+  private readonly startedAt: number;
+  private bytesDone = 0;
+  private lastProgress = 0;
+
+  constructor(work: NormalizeWork, context: RunContext) {
+    this.work = work;
+    this.context = context;
+    this.tables = new NormalizeTables(work.schema, work.naming, work.loadId);
+    this.rejected = new RejectedRows(work.loadId, work.keepRejected === true);
+    this.rowPath = new RowPath(this.tables, this.rejected, work.refusedTables);
+    const { to: dir, jobFormat: format, sync, onFull } = work;
+    this.output = new JobOutput({ dir, format, sync, onFull, jobBytesMax: context.limits.jobBytesMax });
+    this.startedAt = context.now();
+  }
+
+  /** Adds the rows of a job, which lies in the folder `from`. */
+  async add(job: JobInfo, from: string): Promise<void> {
+    const path = join(from, job.file);
+    if (job.table === BOUNDARY_TABLE) {
+      // in the form of normalized rows from the beginning
+      await copyFile(path, join(this.work.to, job.file));
+      this.boundaryJobs.push(job);
+      return;
+    }
+    let scanner = this.scanners.get(job.table);
+    if (!scanner) {
+      scanner = new Scanner(this.tables, this.rowPath, job.table);
+      this.scanners.set(job.table, scanner);
+    }
+    this.rowPath.setGuesses(job.guesses);
+    const scanBlock = blockScan(job, this.tables, this.rowPath, scanner);
+    if (scanBlock) {
+      for await (const block of readBlocks(path)) {
+        this.context.signal.throwIfAborted();
+        scanBlock(block);
+        await this.added(job, block.bytes);
+      }
+    } else {
+      const { counts } = scanner;
+      for await (const block of lineBlocks(path)) {
+        this.context.signal.throwIfAborted();
+        scanner.scan(block.bytes, 0, block.length, (lineAt, error) => {
+          throw rowError(error, job, counts.rows + 1, block.offset + lineAt, block.bytes, lineAt);
+        });
+        await this.added(job, block.length);
+      }
+    }
+    this.report(job.table);
+  }
+
+  /** Writes what is left; the jobs are complete then, and the schema is that of the package. */
+  async finish(options: FinishOptions = {}): Promise<NormalizeResult> {
+    const { rowPath, tables } = this;
+    const { schema } = this.work;
+    const jobs = [...(await this.output.finish(this.states())), ...this.boundaryJobs];
+    if (options.keepNullColumns) rowPath.keepNullColumns();
+    for (const name of options.emptyTables ?? []) materialize(schema, rowPath, name);
+    const rows: Record<string, number> = {};
+    for (const state of tables.states.values()) {
+      if (state.rowsTotal === 0) continue;
+      rows[state.name] = state.rowsTotal;
+      checkRequired(schema, state);
+      markSeen(schema.tables.get(state.name)!);
+    }
+    let slowRows = 0;
+    for (const scanner of this.scanners.values()) slowRows += scanner.counts.slow;
+    return {
+      jobs,
+      rows,
+      changes: rowPath.changes,
+      warnings: nullOnlyWarnings(schema, rowPath),
+      rejected: Object.fromEntries(this.rejected.counts),
+      slowRows,
+    };
+  }
+
+  /** Gives the files up that are open. */
+  abort(): Promise<void> {
+    return this.output.abort();
+  }
+
+  private *states(): Generator<TableState> {
+    yield* this.tables.states.values();
+    if (this.rejected.state) yield this.rejected.state;
+  }
+
+  private async added(job: JobInfo, bytes: number): Promise<void> {
+    this.bytesDone += bytes;
+    await this.output.writeFull(this.states());
+    if (this.context.now() - this.lastProgress > PROGRESS_MS) this.report(job.table);
+  }
+
+  private report(table: string): void {
+    this.lastProgress = this.context.now();
+    this.context.progress({
       kind: "progress",
       step: "normalize",
-      loadId: work.loadId,
+      loadId: this.work.loadId,
       table,
-      rows: tables.states.get(table)?.rowsTotal ?? 0,
-      bytes: bytesDone,
-      elapsedMs: lastProgress - startedAt,
+      rows: this.tables.states.get(table)?.rowsTotal ?? 0,
+      bytes: this.bytesDone,
+      elapsedMs: this.lastProgress - this.startedAt,
     });
-  };
-  let jobs: readonly JobInfo[];
-  try {
-    for (const job of work.jobs) {
-      if (job.table === BOUNDARY_TABLE) continue;
-      let scanner = scanners.get(job.table);
-      if (!scanner) {
-        scanner = new Scanner(tables, rowPath, job.table);
-        scanners.set(job.table, scanner);
-      }
-      rowPath.setGuesses(job.guesses);
-      const scanBlock = blockScan(job, tables, rowPath, scanner);
-      if (scanBlock) {
-        for await (const block of readBlocks(join(work.from, job.file))) {
-          context.signal.throwIfAborted();
-          scanBlock(block);
-          bytesDone += block.bytes;
-          await output.writeFull(states());
-          if (context.now() - lastProgress > PROGRESS_MS) report(job.table);
-        }
-        report(job.table);
-        continue;
-      }
-      for await (const block of lineBlocks(join(work.from, job.file))) {
-        context.signal.throwIfAborted();
-        const rows = scanner.counts;
-        scanner.scan(block.bytes, 0, block.length, (lineAt, error) => {
-          throw rowError(error, job, rows.rows + 1, block.offset + lineAt, block.bytes, lineAt);
-        });
-        bytesDone += block.length;
-        await output.writeFull(states());
-        if (context.now() - lastProgress > PROGRESS_MS) report(job.table);
-      }
-      report(job.table);
-    }
-    jobs = [...(await output.finish(states())), ...(await copyBoundaryJobs(work))];
-  } catch (error) {
-    await output.abort();
-    throw error;
   }
-  if (work.keepNullColumns) rowPath.keepNullColumns();
-  for (const name of work.emptyTables ?? []) materialize(work.schema, rowPath, name);
-  const rows: Record<string, number> = {};
-  for (const state of tables.states.values()) {
-    if (state.rowsTotal === 0) continue;
-    rows[state.name] = state.rowsTotal;
-    checkRequired(work.schema, state);
-    markSeen(work.schema.tables.get(state.name)!);
-  }
-  let slowRows = 0;
-  for (const scanner of scanners.values()) slowRows += scanner.counts.slow;
-  return {
-    jobs,
-    rows,
-    changes: rowPath.changes,
-    warnings: nullOnlyWarnings(work.schema, rowPath),
-    rejected: Object.fromEntries(rejected.counts),
-    slowRows,
-  };
 }
 
 /** How the blocks of a job are added that are no lines; undefined: it has lines. */
@@ -177,13 +202,6 @@ function blockScan(
   return undefined;
 }
 
-/** They are in the form of normalized rows from the beginning. */
-async function copyBoundaryJobs({ jobs, from, to }: NormalizeWork): Promise<JobInfo[]> {
-  const boundary = jobs.filter(({ table }) => table === BOUNDARY_TABLE);
-  for (const { file } of boundary) await copyFile(join(from, file), join(to, file));
-  return boundary;
-}
-
 /** From now on the table is one that has, or had, data. */
 function markSeen(table: Table): void {
   const marks = { ...table["x-normalizer"] };
@@ -197,90 +215,6 @@ function materialize(schema: Schema, rowPath: RowPath, name: string): void {
   if (!table || hasSeenData(table) || completeColumns(table).length === 0) return;
   rowPath.declareEmpty(name);
   markSeen(table);
-}
-
-/** The open job of each table; rotated by size, so that files stay bounded. */
-class JobOutput {
-  private readonly dir: string;
-  private readonly format: JobFormat;
-  private readonly sync: boolean;
-  private readonly onFull: NormalizeWork["onFull"];
-  private readonly jobBytesMax: number;
-  private readonly open = new Map<string, { writer: JobFileWriter; file: string }>();
-  /** In the order of the rows, whichever file is synced first: of equal keys the last row wins. */
-  private readonly closing: Promise<JobInfo>[] = [];
-  /** Full jobs are handed over in that order too. */
-  private handedOver: Promise<void> = Promise.resolve();
-
-  constructor({ to, jobFormat, sync, onFull }: NormalizeWork, jobBytesMax: number) {
-    this.dir = to;
-    this.format = jobFormat;
-    this.sync = sync;
-    this.onFull = onFull;
-    this.jobBytesMax = onFull ? Math.min(jobBytesMax, AHEAD_JOB_BYTES) : jobBytesMax;
-  }
-
-  async writeFull(states: Iterable<TableState>): Promise<void> {
-    for (const state of states) {
-      const { buffer } = state;
-      if (buffer.rows >= BLOCK_ROWS || (buffer.rows > 0 && buffer.byteLength() >= BLOCK_BYTES))
-        await this.write(state);
-    }
-  }
-
-  async finish(states: Iterable<TableState>): Promise<JobInfo[]> {
-    for (const state of states) if (state.buffer.rows > 0) await this.write(state);
-    for (const table of [...this.open.keys()]) this.close(table);
-    const jobs = await Promise.all(this.closing);
-    await this.handedOver;
-    return jobs;
-  }
-
-  async abort(): Promise<void> {
-    await Promise.allSettled([
-      ...this.closing,
-      ...[...this.open.values()].map(({ writer }) => writer.abort()),
-    ]);
-  }
-
-  private async write(state: TableState): Promise<void> {
-    for (const slot of state.slots.values()) {
-      if (!slot.nullable && !slot.cells.allValid(state.buffer.rows)) {
-        throw new EngineError(
-          "NULL_IN_REQUIRED",
-          `A row of table ${state.name} has no value in column ${slot.column.name}, which must have one.`,
-          { details: { table: state.name, column: slot.column.name } },
-        );
-      }
-    }
-    let job = this.open.get(state.name);
-    if (job && !job.writer.fits(state.buffer)) {
-      this.close(state.name);
-      job = undefined;
-    }
-    if (!job) {
-      const file = formatJobName({ table: state.name, fileId: newFileId(), retry: 0, format: this.format });
-      job = { writer: await createJobFile(join(this.dir, file), this.format), file };
-      this.open.set(state.name, job);
-    }
-    await job.writer.append(state.buffer);
-    if (job.writer.bytes >= this.jobBytesMax) this.close(state.name, this.onFull);
-  }
-
-  /** Closing may sync the file to disk; that goes on while the next rows are normalized. */
-  private close(table: string, onFull?: NormalizeWork["onFull"]): void {
-    const { writer, file } = this.open.get(table)!;
-    this.open.delete(table);
-    const closed = writer.close({ sync: this.sync }).then((): JobInfo => {
-      const { rows, bytes, crc32 } = writer;
-      return { file, table, rows, bytes, ...(crc32 === undefined ? {} : { crc32 }) };
-    });
-    closed.catch(() => {});
-    this.closing.push(closed);
-    if (onFull === undefined) return;
-    this.handedOver = this.handedOver.then(async () => onFull(await closed));
-    this.handedOver.catch(() => {});
-  }
 }
 
 /** A key column that no row ever filled. */
@@ -318,54 +252,4 @@ function nullOnlyWarnings(schema: Schema, rowPath: RowPath): string[] {
     }
   }
   return warnings;
-}
-
-/** The error of one row with the file and line it came from, or with its number in its table. */
-function rowError(
-  error: unknown,
-  job: JobInfo,
-  row: number,
-  at: number,
-  bytes: Uint8Array,
-  lineAt: number,
-): EngineError {
-  const place = originOf(job, at, bytes, lineAt);
-  // counted over the rows of the table in this package, from 1
-  const details = { table: job.table, row, ...place };
-  const where = place.file ? `${place.file}, line ${place.line}` : `table ${job.table}`;
-  if (error instanceof JsonSyntaxError) {
-    const code = error.kind === "encoding" ? "FILE_ENCODING" : "FILE_FORMAT";
-    const problem = error.message.replace(/ at byte \d+$/, "");
-    return new EngineError(code, `${where}: ${problem} at column ${error.offset - lineAt + 1}.`, {
-      details: { ...details, column: error.offset - lineAt + 1 },
-    });
-  }
-  if (error instanceof EngineError) {
-    const known = error.withDetails(details);
-    const at = place.file ? where : `row ${row} of table ${job.table}`;
-    return new EngineError(known.code, `${at}: ${known.message}`, { ...known, cause: known.cause });
-  }
-  throw error;
-}
-
-/**
- * File and line of a row. An origin says where its bytes began; the lines between are counted in this block,
- * which is enough because an origin is recorded for each page and a page is smaller than a block.
- */
-function originOf(
-  job: JobInfo,
-  at: number,
-  bytes: Uint8Array,
-  lineAt: number,
-): { file?: string; line?: number } {
-  let origin: readonly [number, string, number] | undefined;
-  for (const candidate of job.origins ?? []) {
-    if (candidate[0] > at) break;
-    origin = candidate;
-  }
-  if (!origin) return {};
-  let line = origin[2];
-  const from = Math.max(0, lineAt - (at - origin[0]));
-  for (let i = from; i < lineAt; i++) if (bytes[i] === 0x0a) line++;
-  return { file: origin[1], line };
 }

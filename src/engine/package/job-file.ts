@@ -7,6 +7,11 @@ import { ParquetFileWriter } from "./parquet-writer.ts";
 /** `parquet`: read by the destination itself; `blocks`: column blocks that the engine encodes while it loads. */
 export type JobFormat = "parquet" | "blocks";
 
+/**
+ * A job that goes on while the next ones are made: small, so that whoever takes it begins early and never ends late.
+ */
+export const AHEAD_JOB_BYTES = 16 << 20;
+
 export interface JobFileWriter {
   readonly rows: number;
   readonly bytes: number;

@@ -194,9 +194,12 @@ export class PackageStore {
 
   // ---- normalize ----
 
-  /** An empty folder for the normalized form of an extracted package; an earlier attempt is thrown away. */
-  async beginNormalize(loadId: string): Promise<OpenPackage> {
-    await this.#mustBeAt("extracted", loadId);
+  /**
+   * An empty folder for the normalized form of an extracted package, or of one that is being extracted; an earlier
+   * attempt is thrown away.
+   */
+  async beginNormalize(loadId: string, from: "extracting" | "extracted" = "extracted"): Promise<OpenPackage> {
+    await this.#mustBeAt(from, loadId);
     await this.#mustNotBeAt("normalized", loadId);
     const open = this.#open("normalizing", loadId);
     await rm(open.dir, { recursive: true, force: true });

@@ -2,7 +2,7 @@
 
 import { extractSource } from "../extract/extract.ts";
 import type { Source } from "../extract/resource.ts";
-import type { Extracted, ExtractWork } from "../extract/work.ts";
+import type { Extracted, ExtractTarget, ExtractWork } from "../extract/work.ts";
 import { bumpState, type PipelineState } from "../interop/state.ts";
 import type { PendingPackage } from "../package/store.ts";
 import { nameSchema } from "../pipeline-state.ts";
@@ -13,6 +13,7 @@ import type { Schema } from "../schema/types.ts";
 import { currentSchema, currentState, refusePending } from "./current.ts";
 import { ExtractedPackages } from "./extracted-packages.ts";
 import { namingOf } from "./naming.ts";
+import { PackageAhead } from "./package-ahead.ts";
 import type { Run } from "./run.ts";
 import { neverStored, schemaToExtend } from "./schema-to-extend.ts";
 import { applySettings } from "./source-settings.ts";
@@ -21,22 +22,34 @@ import { windowed } from "./windowed.ts";
 
 /**
  * Extracts a source. Each sealed package is handed to `onSealed` while the resources' code is suspended, so
- * that it is normalized and committed before more is fetched.
+ * that it is normalized and committed before more is fetched; with what was done of it ahead.
  */
 export async function extractStep(
   run: Run,
   source: Source,
-  onSealed: (pending: PendingPackage) => Promise<void>,
+  onSealed?: (pending: PendingPackage, ahead: PackageAhead | undefined) => Promise<void>,
 ): Promise<void> {
   const { context, recorder, options, store, pipeline } = run;
   const { schemaName, schema, state, reset, ...chosen } = await prepare(run, source);
   const packages = new ExtractedPackages(run, schemaName, state, reset);
+  let ahead: PackageAhead | undefined;
+  const begin = async (): Promise<ExtractTarget> => {
+    const open = await packages.begin();
+    if (onSealed === undefined) return open;
+    const begun = new PackageAhead(run, open, () => work.schema);
+    ahead = begun;
+    // what a reset drops and empties is told to the destination when the package is sealed
+    return packages.resets ? open : { jobsDir: open.jobsDir, onFull: (job) => begun.add(job) };
+  };
   const seal = async (extracted: Extracted): Promise<void> => {
     const pending = await packages.seal(work.schema, extracted);
-    if (!pending) return;
-    await onSealed(pending);
-    // what normalizing added is the base of the next package's hints
-    work.schema = (await currentSchema(store, schemaName)) ?? work.schema;
+    if (pending) {
+      await onSealed?.(pending, ahead);
+      // what normalizing added is the base of the next package's hints
+      work.schema = (await currentSchema(store, schemaName)) ?? work.schema;
+    }
+    await ahead?.close();
+    ahead = undefined;
   };
   const work: ExtractWork = {
     pipelineName: pipeline.name,
@@ -50,7 +63,7 @@ export async function extractStep(
     naming: namingOf(pipeline, schema),
     sync: run.durable,
     state,
-    begin: () => packages.begin(),
+    begin,
     seal,
     warn: (message) => recorder.warn(message),
   };
@@ -59,6 +72,8 @@ export async function extractStep(
   } catch (error) {
     await packages.abandon(error);
     throw error;
+  } finally {
+    await ahead?.close();
   }
 }
 

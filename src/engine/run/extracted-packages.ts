@@ -37,6 +37,12 @@ export class ExtractedPackages {
     this.sealedHash = state._version_hash;
   }
 
+  /** Does the next package drop or empty tables? */
+  get resets(): boolean {
+    const { dropTables = [], truncateTables = [] } = this.reset ?? {};
+    return dropTables.length + truncateTables.length > 0;
+  }
+
   async begin(): Promise<OpenPackage> {
     const { context, store } = this.run;
     this.open = await store.beginExtract(nextLoadId(context.now(), await store.newestLoadId()));
@@ -50,7 +56,7 @@ export class ExtractedPackages {
     const open = this.open!;
     const sealed = this.sealState();
     const drops = (this.reset?.dropTables.length ?? 0) > 0;
-    const resets = drops || (this.reset?.truncateTables.length ?? 0) > 0;
+    const { resets } = this;
     const stateChanged = sealed._version_hash !== this.sealedHash || drops;
     const newTables = pipeline.options.createEmptyTables ? emptyTablesOf(schema, extracted) : [];
     for (const [table, count] of Object.entries(extracted.discarded)) {

@@ -1,12 +1,12 @@
 /** Packages that are here are loaded, oldest first: each one builds on those before it. */
 
-import type { LoadAhead } from "../load/ahead.ts";
 import { loadStep } from "./load-step.ts";
 import { normalizeStep } from "./normalize-step.ts";
+import type { PackageAhead } from "./package-ahead.ts";
 import type { Run } from "./run.ts";
 
 /** Loads every pending package; normalizes it first where needed. */
-export async function loadPending(run: Run, ahead?: LoadAhead): Promise<void> {
+export async function loadPending(run: Run, ahead?: PackageAhead): Promise<void> {
   const { store, recorder } = run;
   for (;;) {
     run.context.signal.throwIfAborted();

@@ -3,7 +3,6 @@
 import { rm } from "node:fs/promises";
 import type { CommitReport, PackageToCommit } from "../destinations/destination.ts";
 import { EngineError } from "../errors.ts";
-import type { LoadAhead } from "../load/ahead.ts";
 import { parseJobName } from "../package/job-name.ts";
 import type { PendingPackage } from "../package/store.ts";
 import type { Manifest, SchemaChange } from "../package/types.ts";
@@ -12,6 +11,7 @@ import { BOUNDARY_TABLE } from "../schema/boundary-table.ts";
 import { schemaFromText } from "../schema/documents.ts";
 import { writeSchemaFile } from "../schema-files.ts";
 import { bytesOf, jobsByTable } from "./jobs.ts";
+import type { PackageAhead } from "./package-ahead.ts";
 import { packageStart } from "./package-start.ts";
 import type { PipelineParts, Run } from "./run.ts";
 import { scratchOf } from "./scratch.ts";
@@ -19,7 +19,7 @@ import { using, withSession } from "./session.ts";
 import { orSetAside } from "./set-aside.ts";
 
 /** `ahead`: what of the package is being loaded already. */
-export async function loadStep(run: Run, pending: PendingPackage, ahead?: LoadAhead): Promise<void> {
+export async function loadStep(run: Run, pending: PendingPackage, ahead?: PackageAhead): Promise<void> {
   const { context, recorder, store, pipeline } = run;
   const loadId = pending.load_id;
   await recorder.step("load", loadId, async (done) => {

@@ -1,55 +1,48 @@
 /** The rows of an extracted package become columns; what they add to the schema is sealed with them. */
 
-import type { LoadAhead } from "../load/ahead.ts";
-import { normalizePackage } from "../normalize/normalize-package.ts";
+import type { NormalizeResult } from "../normalize/normalize-package.ts";
 import type { PackageStore, PendingPackage } from "../package/store.ts";
 import type { Manifest } from "../package/types.ts";
 import { schemaFromText, schemaToText } from "../schema/documents.ts";
 import { updateTable } from "../schema/merge.ts";
 import type { Schema } from "../schema/types.ts";
 import { bumpSchema } from "../schema/version.ts";
-import { bytesOf, jobsByTable } from "./jobs.ts";
-import { namingOf } from "./naming.ts";
-import { packageStart } from "./package-start.ts";
+import { bytesOf } from "./jobs.ts";
+import { addJob, normalizing } from "./normalizing.ts";
+import type { PackageAhead } from "./package-ahead.ts";
 import type { Run } from "./run.ts";
 import { orSetAside } from "./set-aside.ts";
 
-/** `ahead`: loads full jobs while the next ones are made. */
-export async function normalizeStep(run: Run, pending: PendingPackage, ahead?: LoadAhead): Promise<void> {
-  const { context, recorder, store, pipeline } = run;
-  const { destination, options } = pipeline;
+/** `ahead`: what has been done of the package already; loads full jobs while the next ones are made. */
+export async function normalizeStep(run: Run, pending: PendingPackage, ahead?: PackageAhead): Promise<void> {
+  const { recorder, store } = run;
+  const { options } = run.pipeline;
   const loadId = pending.load_id;
   await recorder.step("normalize", loadId, async (done) => {
     const manifest = await store.readManifest(pending);
     await orSetAside(run, manifest, async () => {
       await store.readVerified(pending, { content: manifest.run_id !== recorder.runId });
-      const schema = await schemaToNormalize(
-        store,
-        manifest,
-        schemaFromText(await store.readSchema(pending)),
-      );
-      const open = await store.beginNormalize(loadId);
-      const start = await packageStart(run, manifest);
-      const result = await normalizePackage(
-        {
-          loadId,
-          schema,
-          naming: namingOf(pipeline, schema),
-          jobs: manifest.jobs,
-          from: pending.jobsDir,
-          to: open.jobsDir,
-          jobFormat: destination.capabilities.jobFormat,
-          sync: run.durable,
-          onFull: ahead && ((job) => ahead.add(start, schema, jobsByTable([job], open.jobsDir)[0]!)),
-          keepRejected: options.keepRejected !== false,
-          keepNullColumns: options.keepNullColumns === true,
+      const sealed = schemaFromText(await store.readSchema(pending));
+      const declared = await schemaToNormalize(store, manifest, sealed);
+      const work =
+        (await ahead?.normalize(manifest, declared)) ??
+        normalizing(run, await store.beginNormalize(loadId), declared, {
           refusedTables: manifest.refused_tables,
+        });
+      const { open, schema, normalizer } = work;
+      let result: NormalizeResult;
+      try {
+        for (const job of manifest.jobs) await addJob(work, job, pending.jobsDir);
+        result = await normalizer.finish({
+          keepNullColumns: options.keepNullColumns === true,
           emptyTables: options.createEmptyTables
             ? manifest.resources.flatMap((resource) => resource.tables)
             : [],
-        },
-        context,
-      );
+        });
+      } catch (error) {
+        await normalizer.abort();
+        throw error;
+      }
       // sealing moves the files
       await ahead?.idle();
       bumpSchema(schema);

@@ -7,10 +7,16 @@ import { schemaFromText } from "../schema/documents.ts";
 import type { Run } from "./run.ts";
 import { scratchOf } from "./scratch.ts";
 
+/** What is known of a package before it is sealed. */
+export type KnownOfPackage = Pick<
+  Manifest,
+  "load_id" | "schema_name" | "resources" | "drop_tables" | "truncate_tables"
+>;
+
 /** Makes the package's scratch folder. */
 export async function packageStart(
   { context, pipeline, store }: Run,
-  manifest: Manifest,
+  manifest: KnownOfPackage,
 ): Promise<PackageStart> {
   const scratchDir = scratchOf(pipeline, manifest.load_id);
   await mkdir(scratchDir, { recursive: true });

@@ -21,7 +21,11 @@ export async function writeStateJob(
   open: OpenPackage,
 ): Promise<readonly JobInfo[]> {
   if (!schema.tables.has(STATE_TABLE)) updateTable(schema, pipelineStateTable());
-  const writer = new JobWriter(open.jobsDir, context.limits.jobBytesMax, durable);
+  const writer = new JobWriter({
+    dir: open.jobsDir,
+    jobBytesMax: context.limits.jobBytesMax,
+    sync: durable,
+  });
   await writer.writeRows(STATE_TABLE, [stateRow(state, context.now())]);
   return writer.finish();
 }

@@ -1,0 +1,154 @@
+/**
+ * What is done of a package while its rows still come: jobs that are full are normalized, and what that makes is
+ * loaded, in the transaction that will commit the package. Nothing of it counts before the package is sealed; if
+ * anything went wrong, or the sealed package says more than could be foreseen, that is normalized and loaded as if
+ * this had never been.
+ */
+
+import { LoadAhead } from "../load/ahead.ts";
+import type { OpenPackage } from "../package/store.ts";
+import type { JobInfo, Manifest } from "../package/types.ts";
+import type { Schema } from "../schema/types.ts";
+import { DeclaredSchema } from "./declared-schema.ts";
+import { jobsByTable } from "./jobs.ts";
+import { addJob, type Normalizing, normalizing } from "./normalizing.ts";
+import { packageStart } from "./package-start.ts";
+import type { Run } from "./run.ts";
+import { openSession } from "./session.ts";
+
+/**
+ * A load that has begun keeps others from the database file, or from tables that it changes. So it begins only while
+ * rows come fast, and is undone when the source has paused for so long; the whole package is then loaded after its
+ * seal.
+ */
+const PAUSE_MS = 2000;
+
+interface Begun {
+  readonly declared: DeclaredSchema;
+  readonly normalizing: Normalizing;
+}
+
+export class PackageAhead {
+  private readonly run: Run;
+  private readonly extracting: OpenPackage;
+  /** The schema that the source's tables are declared in. */
+  private readonly declared: () => Schema;
+  private begun: Begun | undefined;
+  private givenUp = false;
+  private sealed = false;
+  private load: LoadAhead;
+  /** No job of this package is loaded ahead any more. */
+  private paused = false;
+  private fullAt: number;
+  private timer: NodeJS.Timeout | undefined;
+  private closing: Promise<void> | undefined;
+
+  constructor(run: Run, extracting: OpenPackage, declared: () => Schema) {
+    this.run = run;
+    this.extracting = extracting;
+    this.declared = declared;
+    this.load = this.newLoad();
+    this.fullAt = run.context.now();
+  }
+
+  /** Normalizes a job of the package that is being extracted. Never fails. */
+  async add(job: JobInfo): Promise<void> {
+    if (this.givenUp) return;
+    try {
+      this.begun ??= await this.begin();
+      const { declared, normalizing } = this.begun;
+      if (declared.follow(this.declared())) await addJob(normalizing, job, this.extracting.jobsDir);
+      else await this.giveUp("rows have made a table that was declared later");
+    } catch (error) {
+      // the sealed package will meet it again, and report it
+      await this.giveUp(String(error));
+    }
+  }
+
+  /** After the seal: goes on with what was normalized, or begins anew if the sealed package says anything else. */
+  async normalize(manifest: Manifest, schema: Schema): Promise<Normalizing> {
+    this.sealed = true;
+    clearTimeout(this.timer);
+    const { begun, run } = this;
+    if (begun && !this.givenUp) {
+      const asForeseen = manifest.refused_tables === undefined && begun.declared.become(schema);
+      run.context.log("debug", "normalize.ahead", { load_id: manifest.load_id, used: asForeseen });
+      if (asForeseen) return begun.normalizing;
+      await this.giveUp("the sealed package declares something else");
+    }
+    const open = await run.store.beginNormalize(manifest.load_id);
+    const onFull = await this.loading(manifest, schema, open);
+    return normalizing(run, open, schema, { onFull, refusedTables: manifest.refused_tables });
+  }
+
+  /** Returns when nothing is read from the jobs any more. */
+  async idle(): Promise<void> {
+    await this.closing;
+    await this.load.idle();
+  }
+
+  /** What of the load has begun, for who commits the package. */
+  take(): ReturnType<LoadAhead["take"]> {
+    return this.load.take();
+  }
+
+  /** Undoes what nobody has taken. */
+  async close(): Promise<void> {
+    clearTimeout(this.timer);
+    await this.closing;
+    if (!this.sealed) await this.giveUp("the package was not sealed");
+    await this.load.close();
+  }
+
+  private async begin(): Promise<Begun> {
+    const { run, extracting } = this;
+    const declared = new DeclaredSchema(this.declared());
+    const { schema } = declared;
+    const open = await run.store.beginNormalize(extracting.load_id, "extracting");
+    const known = { load_id: extracting.load_id, schema_name: schema.name, resources: [] };
+    const onFull = await this.loading(known, schema, open);
+    return { declared, normalizing: normalizing(run, open, schema, { onFull }) };
+  }
+
+  /** What is done with full jobs. */
+  private async loading(
+    known: Parameters<typeof packageStart>[1],
+    schema: Schema,
+    { jobsDir }: OpenPackage,
+  ): Promise<(job: JobInfo) => void> {
+    const start = await packageStart(this.run, known);
+    return (job) => {
+      if (!this.sealed) this.watchPauses();
+      if (!this.paused) this.load.add(start, schema, jobsByTable([job], jobsDir)[0]!);
+    };
+  }
+
+  private watchPauses(): void {
+    const now = this.run.context.now();
+    if (now - this.fullAt > PAUSE_MS) this.paused = true;
+    this.fullAt = now;
+    clearTimeout(this.timer);
+    if (this.paused) return;
+    this.timer = setTimeout(() => {
+      this.paused = true;
+      this.closing = this.load.close().catch(() => {});
+    }, PAUSE_MS);
+    this.timer.unref();
+  }
+
+  private async giveUp(cause: string): Promise<void> {
+    this.givenUp = true;
+    const { begun, run } = this;
+    this.begun = undefined;
+    await this.load.close();
+    this.load = this.newLoad();
+    if (begun === undefined) return;
+    run.context.log("debug", "normalize.ahead_given_up", { load_id: this.extracting.load_id, cause });
+    await begun.normalizing.normalizer.abort();
+    await run.store.abandon(begun.normalizing.open);
+  }
+
+  private newLoad(): LoadAhead {
+    return new LoadAhead(() => openSession(this.run));
+  }
+}
