@@ -5,6 +5,7 @@ import { EngineError } from "../errors.ts";
 import { AHEAD_JOB_BYTES, createJobFile, type JobFileWriter, type JobFormat } from "../package/job-file.ts";
 import { formatJobName, newFileId } from "../package/job-name.ts";
 import type { JobInfo } from "../package/types.ts";
+import { WriteMemory } from "../package/write-memory.ts";
 import type { TableState } from "./table-state.ts";
 
 /** A table's rows are written as a block when there are this many of them, or this many bytes. */
@@ -24,6 +25,7 @@ export interface JobOutputOptions {
 export class JobOutput {
   private readonly options: JobOutputOptions;
   private readonly jobBytesMax: number;
+  private readonly memory = new WriteMemory();
   private readonly open = new Map<string, { writer: JobFileWriter; file: string }>();
   /** In the order of the rows, whichever file is synced first: of equal keys the last row wins. */
   private readonly closing: Promise<JobInfo>[] = [];
@@ -77,7 +79,7 @@ export class JobOutput {
     if (!job) {
       const { dir, format } = this.options;
       const file = formatJobName({ table: state.name, fileId: newFileId(), retry: 0, format });
-      job = { writer: await createJobFile(join(dir, file), format), file };
+      job = { writer: await createJobFile(join(dir, file), format, this.memory), file };
       this.open.set(state.name, job);
     }
     await job.writer.append(state.buffer);

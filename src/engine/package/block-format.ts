@@ -22,6 +22,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import { EngineError } from "../errors.ts";
 import { type Kind, type TableBuffer, WIDTH } from "../normalize/column-buffer.ts";
+import { WriteMemory } from "./write-memory.ts";
 
 export const BLOCK_FILE_EXTENSION = "lwb";
 
@@ -140,17 +141,19 @@ export class BlockFileWriter {
   blocks = 0;
   bytes: number;
   private readonly file: FileHandle;
-  private memory: Uint8Array = new Uint8Array(0);
+  private readonly memories: WriteMemory;
+  private memory: Buffer = Buffer.alloc(0);
   private pending: Promise<void> | undefined;
 
-  private constructor(path: string, file: FileHandle, bytes: number) {
+  private constructor(path: string, file: FileHandle, bytes: number, memories: WriteMemory) {
     this.path = path;
     this.file = file;
+    this.memories = memories;
     this.bytes = bytes;
   }
 
   /** Fails when the file exists. */
-  static async create(path: string): Promise<BlockFileWriter> {
+  static async create(path: string, memories = new WriteMemory()): Promise<BlockFileWriter> {
     const file = await open(path, "wx");
     try {
       await writeAll(file, mark(MAGIC, VERSION));
@@ -158,7 +161,7 @@ export class BlockFileWriter {
       await file.close();
       throw error;
     }
-    return new BlockFileWriter(path, file, PREFIX_BYTES);
+    return new BlockFileWriter(path, file, PREFIX_BYTES, memories);
   }
 
   /** Writes the buffer's rows as one block and empties it. A failed write is thrown by the next call. */
@@ -168,7 +171,7 @@ export class BlockFileWriter {
     const parts = encodeBlock(buffer);
     let length = 0;
     for (const part of parts) length += part.length;
-    if (this.memory.length < length) this.memory = new Uint8Array(length + (length >> 3));
+    if (this.memory.length < length) this.memory = this.memories.take(length, this.memory);
     let at = 0;
     for (const part of parts) {
       this.memory.set(part, at);
@@ -206,6 +209,7 @@ export class BlockFileWriter {
       this.bytes += PREFIX_BYTES;
       if (sync) await this.file.sync();
     } finally {
+      this.memories.giveBack(this.memory);
       await this.file.close();
     }
   }

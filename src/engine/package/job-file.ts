@@ -3,6 +3,7 @@
 import type { TableBuffer } from "../normalize/column-buffer.ts";
 import { BlockFileWriter } from "./block-format.ts";
 import { ParquetFileWriter } from "./parquet-writer.ts";
+import type { WriteMemory } from "./write-memory.ts";
 
 /** `parquet`: read by the destination itself; `blocks`: column blocks that the engine encodes while it loads. */
 export type JobFormat = "parquet" | "blocks";
@@ -28,6 +29,6 @@ export interface JobFileWriter {
 }
 
 /** Fails when the file exists. */
-export function createJobFile(path: string, format: JobFormat): Promise<JobFileWriter> {
-  return format === "parquet" ? ParquetFileWriter.create(path) : BlockFileWriter.create(path);
+export function createJobFile(path: string, format: JobFormat, memory?: WriteMemory): Promise<JobFileWriter> {
+  return format === "parquet" ? ParquetFileWriter.create(path, memory) : BlockFileWriter.create(path, memory);
 }

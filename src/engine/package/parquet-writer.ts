@@ -18,6 +18,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import type { ColumnBuffer, Kind, TableBuffer } from "../normalize/column-buffer.ts";
 import { ThriftWriter } from "./thrift-writer.ts";
+import { WriteMemory } from "./write-memory.ts";
 
 const MAGIC = Buffer.from("PAR1");
 
@@ -79,18 +80,20 @@ export class ParquetFileWriter {
   private readonly file: FileHandle;
   private columns: readonly FileColumn[] | undefined;
   private readonly groups: RowGroup[] = [];
-  private memory = Buffer.alloc(0);
+  private readonly memories: WriteMemory;
+  private memory: Buffer = Buffer.alloc(0);
   private pending: Promise<void> | undefined;
 
-  private constructor(path: string, file: FileHandle) {
+  private constructor(path: string, file: FileHandle, memories: WriteMemory) {
     this.path = path;
     this.file = file;
+    this.memories = memories;
     this.bytes = MAGIC.length;
     this.crc32 = crc32(MAGIC);
   }
 
   /** Fails when the file exists. */
-  static async create(path: string): Promise<ParquetFileWriter> {
+  static async create(path: string, memories = new WriteMemory()): Promise<ParquetFileWriter> {
     const file = await open(path, "wx");
     try {
       await writeAll(file, MAGIC);
@@ -98,7 +101,7 @@ export class ParquetFileWriter {
       await file.close();
       throw error;
     }
-    return new ParquetFileWriter(path, file);
+    return new ParquetFileWriter(path, file, memories);
   }
 
   /** A file has the columns of its first block; a table that has got another one needs a new file. */
@@ -113,7 +116,7 @@ export class ParquetFileWriter {
     await this.settle();
     this.columns ??= buffer.columns.map(({ name, kind }) => ({ name, kind }));
     const needed = encodedBytesMax(buffer);
-    if (this.memory.length < needed) this.memory = Buffer.allocUnsafeSlow(needed + (needed >> 3));
+    if (this.memory.length < needed) this.memory = this.memories.take(needed, this.memory);
     const chunks: Chunk[] = [];
     let at = 0;
     for (const column of buffer.columns) {
@@ -139,6 +142,7 @@ export class ParquetFileWriter {
       await this.settle();
       if (sync) await this.file.sync();
     } finally {
+      this.memories.giveBack(this.memory);
       await this.file.close();
     }
   }

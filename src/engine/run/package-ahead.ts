@@ -23,6 +23,12 @@ import { openSession } from "./session.ts";
  */
 const PAUSE_MS = 2000;
 
+/**
+ * Bytes a second. A source that is read as fast as files are copied keeps both cores busy, and is over soon: there is
+ * nothing to gain by doing the rest between.
+ */
+const COPYING_RATE = 400e6;
+
 interface Begun {
   readonly declared: DeclaredSchema;
   readonly normalizing: Normalizing;
@@ -39,6 +45,8 @@ export class PackageAhead {
   private load: LoadAhead;
   /** No job of this package is loaded ahead any more. */
   private paused = false;
+  private readonly openedAt: number;
+  /** When a job was full last. */
   private fullAt: number;
   private timer: NodeJS.Timeout | undefined;
   private closing: Promise<void> | undefined;
@@ -48,12 +56,13 @@ export class PackageAhead {
     this.extracting = extracting;
     this.declared = declared;
     this.load = this.newLoad();
-    this.fullAt = run.context.now();
+    this.openedAt = run.context.now();
+    this.fullAt = this.openedAt;
   }
 
   /** Normalizes a job of the package that is being extracted. Never fails. */
   async add(job: JobInfo): Promise<void> {
-    if (this.givenUp) return;
+    if (this.givenUp || this.isCopied(job)) return;
     try {
       this.begun ??= await this.begin();
       const { declared, normalizing } = this.begun;
@@ -98,6 +107,14 @@ export class PackageAhead {
     await this.closing;
     if (!this.sealed) await this.giveUp("the package was not sealed");
     await this.load.close();
+  }
+
+  /** Told by the first job. */
+  private isCopied({ bytes }: JobInfo): boolean {
+    if (this.begun !== undefined) return false;
+    const seconds = (this.run.context.now() - this.openedAt) / 1000;
+    this.givenUp = bytes > COPYING_RATE * seconds;
+    return this.givenUp;
   }
 
   private async begin(): Promise<Begun> {

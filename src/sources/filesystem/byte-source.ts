@@ -3,7 +3,7 @@
  * files, objects of a store and memory alike.
  */
 
-import { createReadStream } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import { EngineError } from "../../engine/errors.ts";
 
 export interface ByteSource {
@@ -18,7 +18,15 @@ export interface ByteSource {
   readonly reopen?: boolean;
   /** The path on this machine, for readers that need to seek (Parquet). */
   readonly localPath?: string;
-  open(): AsyncIterable<Uint8Array>;
+  open(options?: OpenOptions): AsyncIterable<Uint8Array>;
+}
+
+export interface OpenOptions {
+  /**
+   * A block may be overwritten when the third one after it is asked for. Memory that is new for every
+   * block costs as much as reading it: most of that is the collector's work.
+   */
+  recycle?: boolean;
 }
 
 const READ_BYTES = 1 << 20;
@@ -30,14 +38,54 @@ export function localFile(path: string, name = path, size?: number): ByteSource 
     size,
     reopen: true,
     localPath: path,
-    async *open() {
+    async *open({ recycle = false } = {}) {
       try {
-        yield* createReadStream(path, { highWaterMark: READ_BYTES }) as AsyncIterable<Uint8Array>;
+        yield* fileBlocks(path, recycle);
       } catch (cause) {
         throw readError(name, cause);
       }
     },
   };
+}
+
+/** The next block is read while one is used. */
+async function* fileBlocks(path: string, recycle: boolean): AsyncGenerator<Uint8Array> {
+  const file = await open(path);
+  /** The block at hand, the two before it, and the one that is being read. */
+  const memories: Buffer[] = [];
+  let turn = 0;
+  const readNext = (): Promise<Uint8Array> => {
+    const memory = (recycle && memories[turn]) || Buffer.allocUnsafeSlow(READ_BYTES);
+    memories[turn] = memory;
+    turn = (turn + 1) % 4;
+    const block = filled(file, memory);
+    // a rejection is seen when it is awaited, after the block before was used
+    block.catch(() => {});
+    return block;
+  };
+  let reading = readNext();
+  try {
+    for (;;) {
+      const block = await reading;
+      if (block.length === 0) return;
+      reading = readNext();
+      yield block;
+    }
+  } finally {
+    await reading.catch(() => {});
+    await file.close();
+  }
+}
+
+/** As much as there is room for, or as is left: pipes give less at a time. */
+async function filled(file: FileHandle, memory: Buffer): Promise<Uint8Array> {
+  let length = 0;
+  while (length < memory.length) {
+    const { bytesRead } = await file.read(memory, length, memory.length - length, null);
+    if (bytesRead === 0) break;
+    length += bytesRead;
+  }
+  return memory.subarray(0, length);
 }
 
 /** Bytes in memory, in one piece or in blocks as they would arrive. */

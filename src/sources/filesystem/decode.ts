@@ -25,6 +25,8 @@ export interface DecodeOptions {
    * `shift_jis`, … Default: UTF-8, or UTF-16 where a byte order mark or the pattern of NULs says so.
    */
   encoding?: string;
+  /** The memory of a block is used again, see `OpenOptions`. */
+  recycle?: boolean;
 }
 
 /** How much of a file is looked at to tell its encoding. */
@@ -32,7 +34,7 @@ const SNIFF_BYTES = 64 * 1024;
 const UNZIP_BYTES = 256 * 1024;
 
 export async function* readText(source: ByteSource, options: DecodeOptions = {}): AsyncGenerator<TextBlock> {
-  const [head, blocks] = await peek(decompressed(source), SNIFF_BYTES);
+  const [head, blocks] = await peek(decompressed(source, options.recycle), SNIFF_BYTES);
   let encoding: string;
   try {
     encoding = encodingOf(source, head, options.encoding);
@@ -99,11 +101,16 @@ export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
 
 // decompression
 
-async function* decompressed(source: ByteSource): AsyncGenerator<Uint8Array> {
-  const [head, blocks] = await peek(source.open(), 8);
+async function* decompressed(source: ByteSource, recycle?: boolean): AsyncGenerator<Uint8Array> {
+  const [head, stored] = await peek(source.open({ recycle }), 8);
   const kind = containerOf(head);
-  if (kind === "plain") yield* blocks;
-  else if (kind === "gzip") yield* unzip(source, blocks, zlib.createGunzip({ chunkSize: UNZIP_BYTES }), kind);
+  if (kind === "plain") {
+    yield* stored;
+    return;
+  }
+  // a decoder keeps more of them than one
+  const blocks = recycle ? copies(stored) : stored;
+  if (kind === "gzip") yield* unzip(source, blocks, zlib.createGunzip({ chunkSize: UNZIP_BYTES }), kind);
   else if (kind === "zstd" && typeof zlib.createZstdDecompress === "function") {
     yield* unzip(source, blocks, zlib.createZstdDecompress({ chunkSize: UNZIP_BYTES }), kind);
   } else {
@@ -115,6 +122,10 @@ async function* decompressed(source: ByteSource): AsyncGenerator<Uint8Array> {
       details: { file: source.name, found: kind },
     });
   }
+}
+
+async function* copies(blocks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const block of blocks) yield Buffer.from(block);
 }
 
 function containerOf(head: Uint8Array): string {

@@ -120,7 +120,7 @@ export async function* readFiles<F extends StoredFile>(
   const guesses = new RunGuesses();
   for await (const { file, source, stamp, verify } of store.open(due, warn, signal)) {
     signal.throwIfAborted();
-    for await (const page of readFile(source, config, warn)) {
+    for await (const page of readFile(source, config, warn, true)) {
       signal.throwIfAborted();
       const guessed = guesses.apply(page);
       yield config.add_file_name === true ? withFileName(guessed, file.relative_path) : guessed;
@@ -131,11 +131,15 @@ export async function* readFiles<F extends StoredFile>(
   }
 }
 
-/** The pages of one file, by its format. Works on any byte source, not only on local files. */
+/**
+ * The pages of one file, by its format. Works on any byte source, not only on local files. `recycle`: the bytes of a
+ * page may be overwritten when the page after the next is asked for; extracting has written them by then.
+ */
 export function readFile(
   source: ByteSource,
   config: Omit<ReadingConfig, "glob" | "on_changed">,
   warn: (message: string) => void = () => {},
+  recycle = false,
 ): AsyncGenerator<JsonlPage> {
   const { encoding } = config;
   const format =
@@ -144,7 +148,7 @@ export function readFile(
     case "csv":
       return readCsv(source, { ...config.csv, encoding, warn });
     case "jsonl":
-      return readJsonl(source, { encoding });
+      return readJsonl(source, { encoding, recycle });
     case "json":
       return readJson(source, { ...config.json, encoding });
     case "parquet":

@@ -10,7 +10,7 @@ import type { ByteSource } from "./byte-source.ts";
 import { concatBytes, countLines, type DecodeOptions, readText, type TextBlock } from "./decode.ts";
 
 export interface JsonlOptions extends DecodeOptions {
-  /** A page is cut at the first line end after this many bytes. */
+  /** A page has about as many bytes, and whole lines. */
   pageBytes?: number;
   /** A longer line is an error: the file is something else. */
   lineBytesMax?: number;
@@ -22,9 +22,11 @@ const COPY_BYTES_MAX = 64 << 10;
 export const LINE_BYTES_MAX = 256 * 1024 * 1024;
 const LINE_FEED = Uint8Array.of(10);
 
+/** With `recycle` the bytes of a page may be overwritten when the page after the next is asked for. */
 export async function* readJsonl(source: ByteSource, options: JsonlOptions = {}): AsyncGenerator<JsonlPage> {
   const { pageBytes = PAGE_BYTES, lineBytesMax = LINE_BYTES_MAX } = options;
   const file = source.name;
+  const kept = (bytes: Uint8Array): Uint8Array => (options.recycle ? Buffer.from(bytes) : bytes);
   let parts: Uint8Array[] = [];
   let length = 0;
   let line = 1;
@@ -39,8 +41,8 @@ export async function* readJsonl(source: ByteSource, options: JsonlOptions = {})
       lineOpen = false;
     }
     const end = block.bytes.lastIndexOf(10) + 1;
-    if (end === 0 || length + end < pageBytes) {
-      parts.push(block.bytes);
+    if (end === 0 || (length + end < pageBytes && end < pageBytes / 2)) {
+      parts.push(kept(block.bytes));
       length += block.bytes.length;
       if (end === 0 && length > lineBytesMax + pageBytes) throw lineTooLong(source, block.line, lineBytesMax);
       continue;
@@ -59,7 +61,7 @@ export async function* readJsonl(source: ByteSource, options: JsonlOptions = {})
       yield new JsonlPage(concatBytes(parts), { origin: { file, line } });
     }
     lineOpen = true;
-    parts = [block.bytes.subarray(end)];
+    parts = [kept(block.bytes.subarray(end))];
     length = block.bytes.length - end;
     lastCut = { block, end };
   }

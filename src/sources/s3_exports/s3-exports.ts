@@ -127,7 +127,7 @@ async function* readExport(
   { signal, warn }: ResourceContext,
 ): AsyncGenerator<Yielded, number> {
   let rows = 0;
-  for await (const page of readFile(source, wanted, warn)) {
+  for await (const page of readFile(source, wanted, warn, true)) {
     signal.throwIfAborted();
     const told = withRowFields(guesses.apply(page), object.key, rows + 1);
     rows += told.rows;
