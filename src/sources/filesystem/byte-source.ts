@@ -22,11 +22,30 @@ export interface ByteSource {
 }
 
 export interface OpenOptions {
-  /**
-   * A block may be overwritten when the third one after it is asked for. Memory that is new for every
-   * block costs as much as reading it: most of that is the collector's work.
-   */
-  recycle?: boolean;
+  /** Where blocks get their memory; for sources that make it themselves. */
+  memory?: BlockMemory | undefined;
+}
+
+/**
+ * Memory of blocks that was given back is used again. New memory for each costs as much as reading it, most of it the
+ * collector's work.
+ */
+export class BlockMemory {
+  private readonly own = new WeakSet<ArrayBufferLike>();
+  private readonly free: Buffer[] = [];
+
+  take(): Buffer {
+    const known = this.free.pop();
+    if (known) return known;
+    const memory = Buffer.allocUnsafeSlow(READ_BYTES);
+    this.own.add(memory.buffer);
+    return memory;
+  }
+
+  /** Nobody looks at the block any more. Bytes that are not from here are left alone. */
+  giveBack({ buffer }: Uint8Array): void {
+    if (this.own.has(buffer)) this.free.push(Buffer.from(buffer as ArrayBuffer));
+  }
 }
 
 const READ_BYTES = 1 << 20;
@@ -38,9 +57,9 @@ export function localFile(path: string, name = path, size?: number): ByteSource 
     size,
     reopen: true,
     localPath: path,
-    async *open({ recycle = false } = {}) {
+    async *open({ memory }: OpenOptions = {}) {
       try {
-        yield* fileBlocks(path, recycle);
+        yield* fileBlocks(path, memory ?? new BlockMemory());
       } catch (cause) {
         throw readError(name, cause);
       }
@@ -49,16 +68,10 @@ export function localFile(path: string, name = path, size?: number): ByteSource 
 }
 
 /** The next block is read while one is used. */
-async function* fileBlocks(path: string, recycle: boolean): AsyncGenerator<Uint8Array> {
+async function* fileBlocks(path: string, memory: BlockMemory): AsyncGenerator<Uint8Array> {
   const file = await open(path);
-  /** The block at hand, the two before it, and the one that is being read. */
-  const memories: Buffer[] = [];
-  let turn = 0;
   const readNext = (): Promise<Uint8Array> => {
-    const memory = (recycle && memories[turn]) || Buffer.allocUnsafeSlow(READ_BYTES);
-    memories[turn] = memory;
-    turn = (turn + 1) % 4;
-    const block = filled(file, memory);
+    const block = filled(file, memory.take());
     // a rejection is seen when it is awaited, after the block before was used
     block.catch(() => {});
     return block;

@@ -11,7 +11,7 @@ import { isUtf8 } from "node:buffer";
 import { pipeline, Readable } from "node:stream";
 import * as zlib from "node:zlib";
 import { EngineError } from "../../engine/errors.ts";
-import type { ByteSource } from "./byte-source.ts";
+import type { BlockMemory, ByteSource } from "./byte-source.ts";
 
 export interface TextBlock {
   readonly bytes: Uint8Array;
@@ -25,16 +25,17 @@ export interface DecodeOptions {
    * `shift_jis`, … Default: UTF-8, or UTF-16 where a byte order mark or the pattern of NULs says so.
    */
   encoding?: string;
-  /** The memory of a block is used again, see `OpenOptions`. */
-  recycle?: boolean;
+  /** Where blocks of plain UTF-8 get their memory. Whoever has done with one may give it back. */
+  memory?: BlockMemory | undefined;
 }
 
 /** How much of a file is looked at to tell its encoding. */
 const SNIFF_BYTES = 64 * 1024;
 const UNZIP_BYTES = 256 * 1024;
+const NO_BYTES = new Uint8Array(0);
 
 export async function* readText(source: ByteSource, options: DecodeOptions = {}): AsyncGenerator<TextBlock> {
-  const [head, blocks] = await peek(decompressed(source, options.recycle), SNIFF_BYTES);
+  const [head, blocks] = await peek(decompressed(source, options.memory), SNIFF_BYTES);
   let encoding: string;
   try {
     encoding = encodingOf(source, head, options.encoding);
@@ -49,9 +50,10 @@ export async function* readText(source: ByteSource, options: DecodeOptions = {})
     if (!isUtf8(bytes)) throw notUtf8(source, bytes, line, offset);
     const nul = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).indexOf(0);
     if (nul !== -1) throw rawNul(source, line + countLines(bytes.subarray(0, nul)), offset + nul);
-    yield { bytes, line };
+    const block = { bytes, line };
     line += countLines(bytes);
     offset += bytes.length;
+    yield block;
   }
 }
 
@@ -101,16 +103,11 @@ export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
 
 // decompression
 
-async function* decompressed(source: ByteSource, recycle?: boolean): AsyncGenerator<Uint8Array> {
-  const [head, stored] = await peek(source.open({ recycle }), 8);
+async function* decompressed(source: ByteSource, memory?: BlockMemory): AsyncGenerator<Uint8Array> {
+  const [head, blocks] = await peek(source.open({ memory }), 8);
   const kind = containerOf(head);
-  if (kind === "plain") {
-    yield* stored;
-    return;
-  }
-  // a decoder keeps more of them than one
-  const blocks = recycle ? copies(stored) : stored;
-  if (kind === "gzip") yield* unzip(source, blocks, zlib.createGunzip({ chunkSize: UNZIP_BYTES }), kind);
+  if (kind === "plain") yield* blocks;
+  else if (kind === "gzip") yield* unzip(source, blocks, zlib.createGunzip({ chunkSize: UNZIP_BYTES }), kind);
   else if (kind === "zstd" && typeof zlib.createZstdDecompress === "function") {
     yield* unzip(source, blocks, zlib.createZstdDecompress({ chunkSize: UNZIP_BYTES }), kind);
   } else {
@@ -122,10 +119,6 @@ async function* decompressed(source: ByteSource, recycle?: boolean): AsyncGenera
       details: { file: source.name, found: kind },
     });
   }
-}
-
-async function* copies(blocks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const block of blocks) yield Buffer.from(block);
 }
 
 function containerOf(head: Uint8Array): string {
@@ -236,24 +229,31 @@ function hasUtf8Mark(head: Uint8Array): boolean {
 
 /** UTF-8 blocks cut between characters, without byte order mark. */
 async function* wholeCharacters(blocks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let rest: Uint8Array | undefined;
+  let rest: Uint8Array = NO_BYTES;
   let first = true;
   for await (const block of blocks) {
-    let bytes = rest === undefined ? block : concatBytes([rest, block]);
-    rest = undefined;
+    let bytes = block;
     if (first) {
-      if (bytes.length < 3) {
-        rest = bytes;
-        continue;
-      }
+      if (rest.length > 0) bytes = concatBytes([rest, block]);
+      rest = bytes;
+      if (bytes.length < 3) continue;
       first = false;
+      rest = NO_BYTES;
       if (hasUtf8Mark(bytes)) bytes = bytes.subarray(3);
+    } else if (rest.length > 0) {
+      // the character that was cut is a block of its own, so that the rest need not be copied
+      const missing = Math.min(characterBytes(rest[0]!) - rest.length, bytes.length);
+      rest = concatBytes([rest, bytes.subarray(0, missing)]);
+      bytes = bytes.subarray(missing);
+      if (characterEnd(rest) === 0) continue;
+      yield rest;
+      rest = NO_BYTES;
     }
     const end = characterEnd(bytes);
-    if (end < bytes.length) rest = bytes.slice(end);
+    if (end < bytes.length) rest = Buffer.from(bytes.subarray(end));
     if (end > 0) yield bytes.subarray(0, end);
   }
-  if (rest !== undefined && rest.length > 0) yield rest;
+  if (rest.length > 0) yield rest;
 }
 
 /** Where the last character that is complete ends. Broken bytes are left in: the check finds them. */
@@ -262,12 +262,14 @@ function characterEnd(bytes: Uint8Array): number {
   for (let back = 1; back <= 3 && back <= length; back++) {
     const byte = bytes[length - back]!;
     if (byte < 0x80) return length;
-    if (byte >= 0xc0) {
-      const needs = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2;
-      return needs > back ? length - back : length;
-    }
+    if (byte >= 0xc0) return characterBytes(byte) > back ? length - back : length;
   }
   return length;
+}
+
+/** By its first byte, if it has more than one. */
+function characterBytes(first: number): number {
+  return first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
 }
 
 async function* transcoded(

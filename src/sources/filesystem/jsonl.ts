@@ -6,14 +6,16 @@
 
 import { EngineError } from "../../engine/errors.ts";
 import { JsonlPage } from "../../engine/extract/page.ts";
-import type { ByteSource } from "./byte-source.ts";
+import { BlockMemory, type ByteSource } from "./byte-source.ts";
 import { concatBytes, countLines, type DecodeOptions, readText, type TextBlock } from "./decode.ts";
 
-export interface JsonlOptions extends DecodeOptions {
+export interface JsonlOptions extends Pick<DecodeOptions, "encoding"> {
   /** A page has about as many bytes, and whole lines. */
   pageBytes?: number;
   /** A longer line is an error: the file is something else. */
   lineBytesMax?: number;
+  /** The bytes of a page may be overwritten when the page after the next is asked for. */
+  recycle?: boolean;
 }
 
 export const PAGE_BYTES = 1 << 20;
@@ -22,11 +24,13 @@ const COPY_BYTES_MAX = 64 << 10;
 export const LINE_BYTES_MAX = 256 * 1024 * 1024;
 const LINE_FEED = Uint8Array.of(10);
 
-/** With `recycle` the bytes of a page may be overwritten when the page after the next is asked for. */
 export async function* readJsonl(source: ByteSource, options: JsonlOptions = {}): AsyncGenerator<JsonlPage> {
-  const { pageBytes = PAGE_BYTES, lineBytesMax = LINE_BYTES_MAX } = options;
+  const { pageBytes = PAGE_BYTES, lineBytesMax = LINE_BYTES_MAX, encoding, recycle } = options;
   const file = source.name;
-  const kept = (bytes: Uint8Array): Uint8Array => (options.recycle ? Buffer.from(bytes) : bytes);
+  const memory = recycle ? new BlockMemory() : undefined;
+  const kept = (bytes: Uint8Array): Uint8Array => (memory ? Buffer.from(bytes) : bytes);
+  /** The block that the last page is a part of. */
+  let inPage: Uint8Array | undefined;
   let parts: Uint8Array[] = [];
   let length = 0;
   let line = 1;
@@ -34,7 +38,7 @@ export async function* readJsonl(source: ByteSource, options: JsonlOptions = {})
   let lineOpen = true;
   let lastCut: { block: TextBlock; end: number } | undefined;
   let checked = false;
-  for await (const block of readText(source, options)) {
+  for await (const block of readText(source, { encoding, memory })) {
     if (!checked) checked = checkStart(source, block);
     if (lineOpen) {
       line = block.line;
@@ -43,6 +47,7 @@ export async function* readJsonl(source: ByteSource, options: JsonlOptions = {})
     const end = block.bytes.lastIndexOf(10) + 1;
     if (end === 0 || (length + end < pageBytes && end < pageBytes / 2)) {
       parts.push(kept(block.bytes));
+      memory?.giveBack(block.bytes);
       length += block.bytes.length;
       if (end === 0 && length > lineBytesMax + pageBytes) throw lineTooLong(source, block.line, lineBytesMax);
       continue;
@@ -59,6 +64,8 @@ export async function* readJsonl(source: ByteSource, options: JsonlOptions = {})
     if (end > start) {
       parts.push(block.bytes.subarray(start, end));
       yield new JsonlPage(concatBytes(parts), { origin: { file, line } });
+      if (inPage) memory?.giveBack(inPage);
+      inPage = block.bytes;
     }
     lineOpen = true;
     parts = [kept(block.bytes.subarray(end))];
