@@ -6,6 +6,7 @@
 
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { DuckDBInstance } from "@duckdb/node-api";
 import {
   duckdb,
@@ -149,8 +150,29 @@ function filesOf(sizes: readonly number[], inFirstRound: number): Scenario {
 
 const files = filesOf([PAGE, PAGE, PAGE, PAGE, PAGE, PAGE], 2);
 
-/** Enough rows for several jobs: loading begins while the package is still being normalized. */
-const ahead = filesOf([PAGE, 26_000], 1);
+/**
+ * Enough rows for several jobs, in pages with a moment between them: normalizing and loading begin while the source
+ * still yields.
+ */
+const AHEAD_ROWS: Readonly<Record<Round, number>> = { 1: PAGE, 2: 26_000 };
+const ahead: Scenario = {
+  tables: ["events"],
+  source: (_dir, round) =>
+    new Source({
+      name: "shop",
+      resources: [
+        // in no order that could be relied on: one package
+        resource({ name: "events", incremental: incremental("seq") }, async function* () {
+          const rows = ids(1, AHEAD_ROWS[round]).map((id) => ({ ...doc(id), seq: seq(id) }));
+          for (let at = 0; at < rows.length; at += 2000) {
+            yield rows.slice(at, at + 2000);
+            await setTimeout(10);
+          }
+        }),
+      ],
+    }),
+  expected: (round) => ({ events: ids(1, AHEAD_ROWS[round]).map((id) => doc(id)) }),
+};
 
 export const SCENARIOS = { append, merge, replace, files, ahead } satisfies Record<string, Scenario>;
 export type ScenarioName = keyof typeof SCENARIOS;
