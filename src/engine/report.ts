@@ -12,6 +12,10 @@ export interface StepReport {
   readonly step: StepName;
   readonly load_id?: string;
   readonly started_at: string;
+  /**
+   * Rows are normalized, and loaded, while more are extracted: what normalizing takes of that time is counted as its
+   * own; of loading, what is left when all rows are there.
+   */
   readonly duration_ms: number;
   /** Rows per table that went through this step. */
   readonly rows: Readonly<Record<string, number>>;

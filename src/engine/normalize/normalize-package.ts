@@ -72,6 +72,8 @@ export class PackageNormalizer {
   private readonly boundaryJobs: JobInfo[] = [];
   private readonly startedAt: number;
   private bytesDone = 0;
+  /** Spent on rows so far, waiting left out. */
+  busyMs = 0;
   private lastProgress = 0;
 
   constructor(work: NormalizeWork, context: RunContext) {
@@ -104,16 +106,18 @@ export class PackageNormalizer {
     if (scanBlock) {
       for await (const block of readBlocks(path)) {
         this.context.signal.throwIfAborted();
-        scanBlock(block);
+        this.timed(() => scanBlock(block));
         await this.added(job, block.bytes);
       }
     } else {
       const { counts } = scanner;
       for await (const block of lineBlocks(path)) {
         this.context.signal.throwIfAborted();
-        scanner.scan(block.bytes, 0, block.length, (lineAt, error) => {
-          throw rowError(error, job, counts.rows + 1, block.offset + lineAt, block.bytes, lineAt);
-        });
+        this.timed(() =>
+          scanner.scan(block.bytes, 0, block.length, (lineAt, error) => {
+            throw rowError(error, job, counts.rows + 1, block.offset + lineAt, block.bytes, lineAt);
+          }),
+        );
         await this.added(job, block.length);
       }
     }
@@ -160,6 +164,12 @@ export class PackageNormalizer {
     this.bytesDone += bytes;
     await this.output.writeFull(this.states());
     if (this.context.now() - this.lastProgress > PROGRESS_MS) this.report(job.table);
+  }
+
+  private timed(work: () => void): void {
+    const begun = performance.now();
+    work();
+    this.busyMs += performance.now() - begun;
   }
 
   private report(table: string): void {

@@ -42,7 +42,7 @@ export async function extractStep(
     return packages.resets ? open : { jobsDir: open.jobsDir, onFull: (job) => begun.add(job) };
   };
   const seal = async (extracted: Extracted): Promise<void> => {
-    const pending = await packages.seal(work.schema, extracted);
+    const pending = await packages.seal(work.schema, extracted, ahead?.busyMs ?? 0);
     if (pending) {
       await onSealed?.(pending, ahead);
       // what normalizing added is the base of the next package's hints

@@ -50,8 +50,11 @@ export class ExtractedPackages {
     return this.open;
   }
 
-  /** Undefined: there was nothing to seal, and the package is gone. */
-  async seal(schema: Schema, extracted: Extracted): Promise<PendingPackage | undefined> {
+  /**
+   * Undefined: there was nothing to seal, and the package is gone. `otherMs`: what another step has taken of the time
+   * since the package was begun.
+   */
+  async seal(schema: Schema, extracted: Extracted, otherMs: number): Promise<PendingPackage | undefined> {
     const { recorder, store, pipeline, durable } = this.run;
     const open = this.open!;
     const sealed = this.sealState();
@@ -84,7 +87,7 @@ export class ExtractedPackages {
     const pending = await store.sealExtracted(open, content, { sync: durable });
     this.open = undefined;
     this.sealedHash = sealed._version_hash;
-    await this.record(pending, extracted);
+    await this.record(pending, extracted, otherMs);
     return pending;
   }
 
@@ -92,7 +95,7 @@ export class ExtractedPackages {
   async abandon(error: unknown): Promise<void> {
     if (!this.open) return;
     const { recorder, store } = this.run;
-    await recorder.addStep("extract", this.open.load_id, this.openedAt, {}, 0, error);
+    await recorder.addStep("extract", this.open.load_id, this.openedAt, {}, error);
     await store.abandon(this.open);
   }
 
@@ -126,10 +129,15 @@ export class ExtractedPackages {
     };
   }
 
-  private async record({ load_id }: PendingPackage, { resources, jobs }: Extracted): Promise<void> {
+  private async record(
+    { load_id }: PendingPackage,
+    { resources, jobs }: Extracted,
+    otherMs: number,
+  ): Promise<void> {
     const { recorder } = this.run;
     recorder.package({ load_id, schema_name: this.schemaName, status: "extracted", resources });
-    await recorder.addStep("extract", load_id, this.openedAt, rowsPerTable(jobs), bytesOf(jobs));
+    const work = { rows: rowsPerTable(jobs), bytes: bytesOf(jobs), otherMs };
+    await recorder.addStep("extract", load_id, this.openedAt, work);
   }
 }
 

@@ -57,7 +57,7 @@ export async function loadStep(run: Run, pending: PendingPackage, ahead?: Packag
         schema_changes: [...(manifest.schema_changes ?? []), ...typeChangesOf(report)],
         resources: manifest.resources,
       });
-      done(manifest.rows ?? {}, bytesOf(manifest.jobs));
+      done({ rows: manifest.rows ?? {}, bytes: bytesOf(manifest.jobs) });
     }).finally(() => rm(scratchOf(pipeline, loadId), { recursive: true, force: true }));
   });
 }

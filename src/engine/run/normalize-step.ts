@@ -30,6 +30,7 @@ export async function normalizeStep(run: Run, pending: PendingPackage, ahead?: P
           refusedTables: manifest.refused_tables,
         });
       const { open, schema, normalizer } = work;
+      const aheadMs = normalizer.busyMs;
       let result: NormalizeResult;
       try {
         for (const job of manifest.jobs) await addJob(work, job, pending.jobsDir);
@@ -74,7 +75,7 @@ export async function normalizeStep(run: Run, pending: PendingPackage, ahead?: P
         schema_changes: result.changes,
         warnings: result.warnings,
       });
-      done(result.rows, bytesOf(manifest.jobs));
+      done({ rows: result.rows, bytes: bytesOf(manifest.jobs), aheadMs });
     });
   });
 }

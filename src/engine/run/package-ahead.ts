@@ -74,6 +74,11 @@ export class PackageAhead {
     }
   }
 
+  /** What normalizing has taken of the time in which rows were extracted. */
+  get busyMs(): number {
+    return this.begun?.normalizing.normalizer.busyMs ?? 0;
+  }
+
   /** After the seal: goes on with what was normalized, or begins anew if the sealed package says anything else. */
   async normalize(manifest: Manifest, schema: Schema): Promise<Normalizing> {
     this.sealed = true;

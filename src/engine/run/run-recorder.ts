@@ -14,6 +14,16 @@ export interface RecorderOutput {
   readonly onReport: (report: RunReport) => void;
 }
 
+/** What came of a step. */
+export interface StepWork {
+  readonly rows?: Readonly<Record<string, number>>;
+  readonly bytes?: number;
+  /** What another step has taken of its time. */
+  readonly otherMs?: number;
+  /** What it had taken of the time of another step. */
+  readonly aheadMs?: number;
+}
+
 export class RunRecorder {
   readonly runId: string;
   private readonly report: Mutable<RunReport>;
@@ -62,23 +72,21 @@ export class RunRecorder {
   async step<T>(
     step: StepName,
     loadId: string | undefined,
-    run: (done: (rows: Readonly<Record<string, number>>, bytes: number) => void) => Promise<T>,
+    run: (done: (work: StepWork) => void) => Promise<T>,
   ): Promise<T> {
     const startedAt = this.context.now();
-    let rows: Readonly<Record<string, number>> = {};
-    let bytes = 0;
+    let work: StepWork = {};
     let failure: unknown;
     this.context.log("info", `${step}.started`, loadId ? { load_id: loadId } : {});
     try {
-      return await run((gotRows, gotBytes) => {
-        rows = gotRows;
-        bytes = gotBytes;
+      return await run((done) => {
+        work = done;
       });
     } catch (error) {
       failure = error;
       throw error;
     } finally {
-      await this.addStep(step, loadId, startedAt, rows, bytes, failure);
+      await this.addStep(step, loadId, startedAt, work, failure);
     }
   }
 
@@ -87,11 +95,10 @@ export class RunRecorder {
     step: StepName,
     loadId: string | undefined,
     startedAt: number,
-    rows: Readonly<Record<string, number>>,
-    bytes: number,
+    { rows = {}, bytes = 0, otherMs = 0, aheadMs = 0 }: StepWork,
     failure?: unknown,
   ): Promise<void> {
-    const duration = Math.round(this.context.now() - startedAt);
+    const duration = Math.max(0, Math.round(this.context.now() - startedAt - otherMs + aheadMs));
     const error = failure === undefined ? undefined : toEnvelope(failure);
     const id = loadId ? { load_id: loadId } : {};
     this.steps.push({
