@@ -8,6 +8,7 @@ import { JobWriter } from "../../src/engine/extract/job-writer.ts";
 import type { Row } from "../../src/engine/extract/page.ts";
 import { RowColumns } from "../../src/engine/extract/row-columns.ts";
 import { dumpBlocks } from "../../src/engine/package/block-format.ts";
+import { SpareMemory } from "../../src/engine/package/spare-memory.ts";
 import type { JobInfo } from "../../src/engine/package/types.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "rows-as-columns-"));
@@ -88,7 +89,7 @@ describe("a page of rows", () => {
 
 describe("blocks", () => {
   const blocksOf = (rows: readonly Row[]): number[] => {
-    const columns = RowColumns.like(rows[0])!;
+    const columns = RowColumns.like(rows[0], new SpareMemory())!;
     const counts: number[] = [];
     for (let from = 0; from < rows.length; from += counts.at(-1)!)
       counts.push(columns.encode(rows, from)!.rows);
@@ -111,7 +112,7 @@ describe("blocks", () => {
   });
 
   it("leave a row to lines that has more alone", () => {
-    const columns = RowColumns.like({ a: "" })!;
+    const columns = RowColumns.like({ a: "" }, new SpareMemory())!;
     expect(columns.encode([{ a: "x".repeat(3 << 20) }], 0)?.rows).toBe(1);
     expect(columns.encode([{ a: "x".repeat(5 << 20) }], 0)).toBeUndefined();
   });

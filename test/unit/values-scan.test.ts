@@ -17,6 +17,7 @@ import { rowJson } from "../../src/engine/interop/row-json.ts";
 import { Scanner } from "../../src/engine/normalize/scanner.ts";
 import { ValuesScan } from "../../src/engine/normalize/values-scan.ts";
 import { type Block, BlockFileWriter, readBlocks } from "../../src/engine/package/block-format.ts";
+import { SpareMemory } from "../../src/engine/package/spare-memory.ts";
 import type { DataType } from "../../src/engine/schema/types.ts";
 import { bumpSchema, schemaToStored } from "../../src/engine/schema/version.ts";
 import { type Cells, type Declared, PLAIN, ROOT, setUp, take } from "../support/normalized.ts";
@@ -30,7 +31,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 let files = 0;
 
 /** Through a file, as rows go: a copy of its one block. */
-async function blockOf(bytes: Uint8Array, rows: number): Promise<Block> {
+async function blockOf(bytes: Buffer, rows: number): Promise<Block> {
   const path = join(folder, `${files++}.lwb`);
   const writer = await BlockFileWriter.create(path);
   await writer.appendCopy(bytes, rows);
@@ -41,7 +42,7 @@ async function blockOf(bytes: Uint8Array, rows: number): Promise<Block> {
 
 /** A page as one block, or, where it cannot be one, as lines. */
 function extract(page: Page, path: "columns" | "rows"): { block?: ValuesBlock; lines: string[] } {
-  const block = path === "columns" ? RowColumns.like(page[0])?.encode(page, 0) : undefined;
+  const block = path === "columns" ? RowColumns.like(page[0], new SpareMemory())?.encode(page, 0) : undefined;
   if (block === undefined) return { lines: page.map(rowJson) };
   expect(block.rows).toBe(page.length);
   return { block, lines: [] };

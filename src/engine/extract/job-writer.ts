@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { BlockFileWriter } from "../package/block-format.ts";
 import { AHEAD_JOB_BYTES } from "../package/job-file.ts";
 import { formatJobName, newFileId } from "../package/job-name.ts";
+import { SpareMemory } from "../package/spare-memory.ts";
 import type { ExtractedColumn, JobInfo } from "../package/types.ts";
 import type { DataType } from "../schema/types.ts";
 import type { ColumnsPage, JsonlPage } from "./page.ts";
@@ -57,7 +58,8 @@ export interface JobWriterOptions {
 
 export class JobWriter {
   private readonly blocks = new RowBlocks();
-  private readonly columns = new RowsAsColumns();
+  private readonly memories = new SpareMemory();
+  private readonly columns = new RowsAsColumns(this.memories);
   private readonly dir: string;
   private readonly jobBytesMax: number;
   private readonly sync: boolean;
@@ -74,7 +76,7 @@ export class JobWriter {
     this.dir = dir;
     this.sync = sync;
     this.onFull = onFull;
-    this.jobBytesMax = onFull ? Math.min(jobBytesMax, AHEAD_JOB_BYTES) : jobBytesMax;
+    this.jobBytesMax = onFull ? Math.min(jobBytesMax, AHEAD_JOB_BYTES.extracted) : jobBytesMax;
   }
 
   /** Writes rows as objects; returns the bytes. */
@@ -142,7 +144,7 @@ export class JobWriter {
     if (job && !fits) await this.closeFull(table);
     if (!fits) {
       const file = formatJobName({ table, fileId: newFileId(), retry: 0, format: "blocks" });
-      const writer = await BlockFileWriter.create(join(this.dir, file));
+      const writer = await BlockFileWriter.create(join(this.dir, file), this.memories);
       job = { kind: "columns", file, writer, columns };
       this.opened(table, job);
     }
@@ -155,7 +157,7 @@ export class JobWriter {
     if (job && !fits) await this.closeFull(table);
     if (!fits) {
       const file = formatJobName({ table, fileId: newFileId(), retry: 0, format: "blocks" });
-      const writer = await BlockFileWriter.create(join(this.dir, file));
+      const writer = await BlockFileWriter.create(join(this.dir, file), this.memories);
       job = { kind: "values", file, writer, keys };
       this.opened(table, job);
     }

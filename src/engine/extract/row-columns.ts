@@ -8,6 +8,7 @@
 import { isPlainObject } from "../interop/row-json.ts";
 import { TableBuffer } from "../normalize/column-buffer.ts";
 import { copyOfBlock } from "../package/block-format.ts";
+import type { SpareMemory } from "../package/spare-memory.ts";
 
 /** So many rows make a block of normalized rows too. */
 const BLOCK_ROWS_MAX = 12_288;
@@ -22,7 +23,7 @@ const BETWEEN = "\0\0\0\0";
 type Fits = "yes" | "no" | "too long";
 
 export interface ValuesBlock {
-  readonly bytes: Uint8Array;
+  readonly bytes: Buffer;
   readonly rows: number;
   readonly keys: readonly string[];
 }
@@ -38,21 +39,23 @@ export class RowColumns {
   /** UTF-16 units of all texts so far. */
   private units = 0;
   private readonly buffer = new TableBuffer("");
+  private readonly memories: SpareMemory;
   /** Rows of the next block at most: fewer where texts are long. */
   private rowsMax: number;
 
-  private constructor(keys: readonly string[]) {
+  private constructor(keys: readonly string[], memories: SpareMemory) {
     this.keys = keys;
+    this.memories = memories;
     this.values = keys.map(() => []);
     this.rowsMax = rowsMaxOf(keys);
   }
 
-  /** For rows with the keys of this one. */
-  static like(row: unknown): RowColumns | undefined {
+  /** For rows with the keys of this one. Blocks get their memory from `memories`. */
+  static like(row: unknown, memories: SpareMemory): RowColumns | undefined {
     if (!isPlainObject(row)) return undefined;
     const keys = Object.keys(row);
     if (keys.length === 0 || rowsMaxOf(keys) < BLOCK_ROWS_MIN) return undefined;
-    return keys.every((key) => key.isWellFormed()) ? new RowColumns(keys) : undefined;
+    return keys.every((key) => key.isWellFormed()) ? new RowColumns(keys, memories) : undefined;
   }
 
   /** A block of rows from `from` on; undefined: one of them has to be a line. */
@@ -64,7 +67,7 @@ export class RowColumns {
       const fits = this.fill(count);
       if (fits === "yes") {
         onColumns?.(this.keys, this.buffer);
-        block = { bytes: copyOfBlock(this.buffer), rows: count, keys: this.keys };
+        block = { bytes: copyOfBlock(this.buffer, this.memories), rows: count, keys: this.keys };
       }
       this.buffer.clear();
       if (fits !== "too long") break;

@@ -4,6 +4,7 @@
  * another file.
  */
 
+import type { SpareMemory } from "../package/spare-memory.ts";
 import { type OnColumns, RowColumns, type ValuesBlock } from "./row-columns.ts";
 
 /** Smaller pages are lines: a block has a price of its own. */
@@ -20,6 +21,11 @@ interface Tried {
 
 export class RowsAsColumns {
   private readonly tables = new Map<string, Tried>();
+  private readonly memories: SpareMemory;
+
+  constructor(memories: SpareMemory) {
+    this.memories = memories;
+  }
 
   /** The rows as blocks, up to those that have to be lines. */
   *of(
@@ -57,7 +63,7 @@ export class RowsAsColumns {
   private columnsLike(row: unknown): RowColumns | undefined {
     const others = [...this.tables.values()].filter(({ columns }) => columns !== undefined);
     if (others.length >= TABLES_MAX) giveUp(others[0]!);
-    return RowColumns.like(row);
+    return RowColumns.like(row, this.memories);
   }
 }
 

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { EngineError } from "../errors.ts";
 import { AHEAD_JOB_BYTES, createJobFile, type JobFileWriter, type JobFormat } from "../package/job-file.ts";
 import { formatJobName, newFileId } from "../package/job-name.ts";
+import type { SpareMemory } from "../package/spare-memory.ts";
 import type { JobInfo } from "../package/types.ts";
-import { WriteMemory } from "../package/write-memory.ts";
 import type { TableState } from "./table-state.ts";
 
 /** A table's rows are written as a block when there are this many of them, or this many bytes. */
@@ -18,6 +18,7 @@ export interface JobOutputOptions {
   /** Jobs are on the disk when `finish` returns; else they are once the system gets to it. */
   readonly sync: boolean;
   readonly jobBytesMax: number;
+  readonly memories: SpareMemory;
   /** Called with each job that is full while there are rows to come. */
   readonly onFull?: ((job: JobInfo) => void) | undefined;
 }
@@ -25,7 +26,6 @@ export interface JobOutputOptions {
 export class JobOutput {
   private readonly options: JobOutputOptions;
   private readonly jobBytesMax: number;
-  private readonly memory = new WriteMemory();
   private readonly open = new Map<string, { writer: JobFileWriter; file: string }>();
   /** In the order of the rows, whichever file is synced first: of equal keys the last row wins. */
   private readonly closing: Promise<JobInfo>[] = [];
@@ -34,8 +34,8 @@ export class JobOutput {
 
   constructor(options: JobOutputOptions) {
     this.options = options;
-    const { jobBytesMax, onFull } = options;
-    this.jobBytesMax = onFull ? Math.min(jobBytesMax, AHEAD_JOB_BYTES) : jobBytesMax;
+    const { jobBytesMax, onFull, format } = options;
+    this.jobBytesMax = onFull ? Math.min(jobBytesMax, AHEAD_JOB_BYTES[format]) : jobBytesMax;
   }
 
   async writeFull(states: Iterable<TableState>): Promise<void> {
@@ -77,9 +77,9 @@ export class JobOutput {
       job = undefined;
     }
     if (!job) {
-      const { dir, format } = this.options;
+      const { dir, format, memories } = this.options;
       const file = formatJobName({ table: state.name, fileId: newFileId(), retry: 0, format });
-      job = { writer: await createJobFile(join(dir, file), format, this.memory), file };
+      job = { writer: await createJobFile(join(dir, file), format, memories), file };
       this.open.set(state.name, job);
     }
     await job.writer.append(state.buffer);

@@ -3,6 +3,7 @@
 import { isUtf8 } from "node:buffer";
 import { type FileHandle, open } from "node:fs/promises";
 import { EngineError } from "../errors.ts";
+import { SpareMemory } from "../package/spare-memory.ts";
 
 const BLOCK_BYTES = 1 << 20;
 const LF = 0x0a;
@@ -16,15 +17,18 @@ export interface LineBlock {
 }
 
 /** Reads a file in blocks that end at a line's end; a longer line makes a longer block. */
-export async function* lineBlocks(path: string): AsyncGenerator<LineBlock, void, undefined> {
+export async function* lineBlocks(
+  path: string,
+  memories = new SpareMemory(),
+): AsyncGenerator<LineBlock, void, undefined> {
   const file = await open(path, "r");
+  // Two memories in turn: while one is scanned the next is being read.
+  let memory = memories.take(BLOCK_BYTES * 2);
+  let spare = memories.take(BLOCK_BYTES * 2);
+  let reading = fill(file, memory, 0);
   try {
-    // Two memories in turn: while one is scanned the next is being read.
-    let memory: Buffer = Buffer.allocUnsafeSlow(BLOCK_BYTES * 2);
-    let spare: Buffer = Buffer.allocUnsafeSlow(BLOCK_BYTES * 2);
     let kept = 0;
     let offset = 0;
-    let reading = fill(file, memory, 0);
     for (;;) {
       const filled = await reading;
       const atEnd = filled === kept;
@@ -36,8 +40,9 @@ export async function* lineBlocks(path: string): AsyncGenerator<LineBlock, void,
       } else {
         length = memory.lastIndexOf(LF, filled - 1) + 1;
         if (length === 0) {
-          const larger = Buffer.allocUnsafeSlow(memory.length * 2);
+          const larger = memories.take(memory.length * 2);
           memory.copy(larger, 0, 0, filled);
+          memories.giveBack(memory);
           memory = larger;
           kept = filled;
           reading = fill(file, memory, kept);
@@ -45,7 +50,10 @@ export async function* lineBlocks(path: string): AsyncGenerator<LineBlock, void,
         }
       }
       const rest = atEnd ? 0 : filled - length;
-      if (spare.length <= rest + BLOCK_BYTES) spare = Buffer.allocUnsafeSlow((rest + BLOCK_BYTES) * 2);
+      if (spare.length <= rest + BLOCK_BYTES) {
+        memories.giveBack(spare);
+        spare = memories.take((rest + BLOCK_BYTES) * 2);
+      }
       if (rest > 0) memory.copy(spare, 0, length, filled);
       if (!atEnd) {
         reading = fill(file, spare, rest);
@@ -65,6 +73,9 @@ export async function* lineBlocks(path: string): AsyncGenerator<LineBlock, void,
       [memory, spare] = [spare, memory];
     }
   } finally {
+    await reading.catch(() => {});
+    memories.giveBack(memory);
+    memories.giveBack(spare);
     await file.close();
   }
 }

@@ -6,10 +6,11 @@ import type { RunContext } from "../context.ts";
 import { EngineError } from "../errors.ts";
 import { type Block, readBlocks } from "../package/block-format.ts";
 import type { JobFormat } from "../package/job-file.ts";
+import { SpareMemory } from "../package/spare-memory.ts";
 import type { JobInfo, SchemaChange } from "../package/types.ts";
 import { BOUNDARY_TABLE } from "../schema/boundary-table.ts";
 import type { NamingConvention } from "../schema/naming.ts";
-import { completeColumns, hasSeenData, isComplete, isNullable } from "../schema/tables.ts";
+import { completeColumns, hasSeenData, isComplete, isNullable, rootTable } from "../schema/tables.ts";
 import type { ContractMode, Schema, Table } from "../schema/types.ts";
 import { ColumnsScan } from "./columns-scan.ts";
 import { JobOutput } from "./job-output.ts";
@@ -68,6 +69,7 @@ export class PackageNormalizer {
   private readonly rejected: RejectedRows;
   private readonly rowPath: RowPath;
   private readonly output: JobOutput;
+  private readonly memories = new SpareMemory();
   private readonly scanners = new Map<string, Scanner>();
   private readonly boundaryJobs: JobInfo[] = [];
   private readonly startedAt: number;
@@ -83,7 +85,8 @@ export class PackageNormalizer {
     this.rejected = new RejectedRows(work.loadId, work.keepRejected === true);
     this.rowPath = new RowPath(this.tables, this.rejected, work.refusedTables);
     const { to: dir, jobFormat: format, sync, onFull } = work;
-    this.output = new JobOutput({ dir, format, sync, onFull, jobBytesMax: context.limits.jobBytesMax });
+    const { jobBytesMax } = context.limits;
+    this.output = new JobOutput({ dir, format, sync, onFull, jobBytesMax, memories: this.memories });
     this.startedAt = context.now();
   }
 
@@ -104,14 +107,14 @@ export class PackageNormalizer {
     this.rowPath.setGuesses(job.guesses);
     const scanBlock = blockScan(job, this.tables, this.rowPath, scanner);
     if (scanBlock) {
-      for await (const block of readBlocks(path)) {
+      for await (const block of readBlocks(path, this.memories)) {
         this.context.signal.throwIfAborted();
         this.timed(() => scanBlock(block));
         await this.added(job, block.bytes);
       }
     } else {
       const { counts } = scanner;
-      for await (const block of lineBlocks(path)) {
+      for await (const block of lineBlocks(path, this.memories)) {
         this.context.signal.throwIfAborted();
         this.timed(() =>
           scanner.scan(block.bytes, 0, block.length, (lineAt, error) => {
@@ -143,7 +146,7 @@ export class PackageNormalizer {
     return {
       jobs,
       rows,
-      changes: rowPath.changes,
+      changes: inOrderOfRoots(schema, rowPath.changes),
       warnings: nullOnlyWarnings(schema, rowPath),
       rejected: Object.fromEntries(this.rejected.counts),
       slowRows,
@@ -184,6 +187,24 @@ export class PackageNormalizer {
       elapsedMs: this.lastProgress - this.startedAt,
     });
   }
+}
+
+/**
+ * The changes, and the nested tables that they made, in the order of their root tables: whichever table's rows came
+ * first, the same rows make the same schema.
+ */
+function inOrderOfRoots(schema: Schema, changes: readonly SchemaChange[]): SchemaChange[] {
+  const places = new Map([...schema.tables.keys()].map((name, place) => [name, place]));
+  const placeOf = ({ table }: SchemaChange): number =>
+    places.has(table) ? places.get(rootTable(schema, table).name)! : places.size;
+  const ordered = changes.toSorted((a, b) => placeOf(a) - placeOf(b));
+  for (const { kind, table: name } of ordered) {
+    const table = schema.tables.get(name);
+    if (kind !== "table_added" || table?.parent === undefined) continue;
+    schema.tables.delete(name);
+    schema.tables.set(name, table);
+  }
+  return ordered;
 }
 
 /** How the blocks of a job are added that are no lines; undefined: it has lines. */

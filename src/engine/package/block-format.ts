@@ -22,7 +22,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import { EngineError } from "../errors.ts";
 import { type Kind, type TableBuffer, WIDTH } from "../normalize/column-buffer.ts";
-import { WriteMemory } from "./write-memory.ts";
+import { SpareMemory } from "./spare-memory.ts";
 
 export const BLOCK_FILE_EXTENSION = "lwb";
 
@@ -124,9 +124,18 @@ function mark(first: number, second: number): Uint8Array {
   return bytes;
 }
 
-/** The same as one piece of memory of its own. */
-export function copyOfBlock(buffer: TableBuffer): Uint8Array {
-  return Buffer.concat(encodeBlock(buffer));
+/** The same in one piece of memory, which is taken from `memories`. */
+export function copyOfBlock(buffer: TableBuffer, memories: SpareMemory): Buffer {
+  const parts = encodeBlock(buffer);
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const memory = memories.take(length);
+  let at = 0;
+  for (const part of parts) {
+    memory.set(part, at);
+    at += part.length;
+  }
+  return memory.subarray(0, length);
 }
 
 /**
@@ -141,11 +150,10 @@ export class BlockFileWriter {
   blocks = 0;
   bytes: number;
   private readonly file: FileHandle;
-  private readonly memories: WriteMemory;
-  private memory: Buffer = Buffer.alloc(0);
+  private readonly memories: SpareMemory;
   private pending: Promise<void> | undefined;
 
-  private constructor(path: string, file: FileHandle, bytes: number, memories: WriteMemory) {
+  private constructor(path: string, file: FileHandle, bytes: number, memories: SpareMemory) {
     this.path = path;
     this.file = file;
     this.memories = memories;
@@ -153,7 +161,7 @@ export class BlockFileWriter {
   }
 
   /** Fails when the file exists. */
-  static async create(path: string, memories = new WriteMemory()): Promise<BlockFileWriter> {
+  static async create(path: string, memories = new SpareMemory()): Promise<BlockFileWriter> {
     const file = await open(path, "wx");
     try {
       await writeAll(file, mark(MAGIC, VERSION));
@@ -168,30 +176,22 @@ export class BlockFileWriter {
   async append(buffer: TableBuffer): Promise<void> {
     if (buffer.rows === 0) return;
     await this.settle();
-    const parts = encodeBlock(buffer);
-    let length = 0;
-    for (const part of parts) length += part.length;
-    if (this.memory.length < length) this.memory = this.memories.take(length, this.memory);
-    let at = 0;
-    for (const part of parts) {
-      this.memory.set(part, at);
-      at += part.length;
-    }
-    this.begin(this.memory.subarray(0, length), buffer.rows);
+    const { rows } = buffer;
+    this.begin(copyOfBlock(buffer, this.memories), rows);
     buffer.clear();
   }
 
-  /** Writes what `copyOfBlock` made of so many rows; nobody may change it any more. */
-  async appendCopy(block: Uint8Array, rows: number): Promise<void> {
+  /** Writes what `copyOfBlock` made of so many rows with this writer's memories. */
+  async appendCopy(block: Buffer, rows: number): Promise<void> {
     await this.settle();
     this.begin(block, rows);
   }
 
-  private begin(block: Uint8Array, rows: number): void {
+  private begin(block: Buffer, rows: number): void {
     this.rows += rows;
     this.blocks++;
     this.bytes += block.length;
-    this.pending = writeAll(this.file, block);
+    this.pending = writeAll(this.file, block).finally(() => this.memories.giveBack(block));
     // Reported by settle(); without this Node would end the process if nobody calls it in time.
     this.pending.catch(() => {});
   }
@@ -209,7 +209,6 @@ export class BlockFileWriter {
       this.bytes += PREFIX_BYTES;
       if (sync) await this.file.sync();
     } finally {
-      this.memories.giveBack(this.memory);
       await this.file.close();
     }
   }
@@ -233,15 +232,18 @@ async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
 }
 
 /** The blocks of a file, in order. A block is valid until the next one is asked for. */
-export async function* readBlocks(path: string): AsyncGenerator<Block, void, undefined> {
+export async function* readBlocks(
+  path: string,
+  memories = new SpareMemory(),
+): AsyncGenerator<Block, void, undefined> {
   const file = await open(path, "r");
+  let memory = memories.take(0);
   try {
     const size = (await file.stat()).size;
     const head = await readAt(file, path, 0, PREFIX_BYTES, size);
     const start = new DataView(head.buffer);
     if (start.getUint32(0, true) !== MAGIC) throw corrupt(path, 0, "it does not start with LWB1");
     if (start.getUint32(4, true) !== VERSION) throw corrupt(path, 4, "it has an unknown format version");
-    let memory = new ArrayBuffer(0);
     let offset = PREFIX_BYTES;
     for (let blocks = 0; ; blocks++) {
       const guess = Math.min(PREFIX_BYTES + HEADER_BYTES_GUESS, size - offset);
@@ -265,18 +267,22 @@ export async function* readBlocks(path: string): AsyncGenerator<Block, void, und
       const header = parseHeader(headerView, path, offset);
       const payloadAt = offset + PREFIX_BYTES + headerBytes;
       if (payloadAt + header.bytes > size) throw corrupt(path, offset, "it ends inside a block");
-      if (memory.byteLength < header.bytes) memory = new ArrayBuffer(header.bytes + (header.bytes >> 3));
-      const payload = new Uint8Array(memory, 0, header.bytes);
+      if (memory.length < header.bytes) {
+        memories.giveBack(memory);
+        memory = memories.take(header.bytes);
+      }
+      const payload = memory.subarray(0, header.bytes);
       // What was read with the header need not be read again.
       const already = first.subarray(PREFIX_BYTES + headerBytes, PREFIX_BYTES + headerBytes + header.bytes);
       payload.set(already);
       await readInto(file, path, payload, already.length, payloadAt);
       if (crc32(payload, crc32(headerView)) !== crc)
         throw corrupt(path, offset, "a block's checksum differs");
-      yield blockOf(header, memory, path, offset);
+      yield blockOf(header, memory.buffer as ArrayBuffer, path, offset);
       offset = payloadAt + header.bytes;
     }
   } finally {
+    memories.giveBack(memory);
     await file.close();
   }
 }

@@ -3,15 +3,20 @@
 import type { TableBuffer } from "../normalize/column-buffer.ts";
 import { BlockFileWriter } from "./block-format.ts";
 import { ParquetFileWriter } from "./parquet-writer.ts";
-import type { WriteMemory } from "./write-memory.ts";
+import type { SpareMemory } from "./spare-memory.ts";
 
 /** `parquet`: read by the destination itself; `blocks`: column blocks that the engine encodes while it loads. */
 export type JobFormat = "parquet" | "blocks";
 
 /**
  * A job that goes on while the next ones are made: small, so that whoever takes it begins early and never ends late.
+ * DuckDB compresses row groups, and wants more rows at a time than COPY.
  */
-export const AHEAD_JOB_BYTES = 16 << 20;
+export const AHEAD_JOB_BYTES: Readonly<Record<JobFormat | "extracted", number>> = {
+  extracted: 4 << 20,
+  blocks: 4 << 20,
+  parquet: 16 << 20,
+};
 
 export interface JobFileWriter {
   readonly rows: number;
@@ -29,6 +34,6 @@ export interface JobFileWriter {
 }
 
 /** Fails when the file exists. */
-export function createJobFile(path: string, format: JobFormat, memory?: WriteMemory): Promise<JobFileWriter> {
+export function createJobFile(path: string, format: JobFormat, memory?: SpareMemory): Promise<JobFileWriter> {
   return format === "parquet" ? ParquetFileWriter.create(path, memory) : BlockFileWriter.create(path, memory);
 }

@@ -17,8 +17,8 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import type { ColumnBuffer, Kind, TableBuffer } from "../normalize/column-buffer.ts";
+import { SpareMemory } from "./spare-memory.ts";
 import { ThriftWriter } from "./thrift-writer.ts";
-import { WriteMemory } from "./write-memory.ts";
 
 const MAGIC = Buffer.from("PAR1");
 
@@ -67,6 +67,8 @@ interface FileColumn {
   readonly kind: Kind;
 }
 
+const NO_MEMORY: Buffer = Buffer.allocUnsafeSlow(0);
+
 /**
  * Writes a job file. `append` encodes the block and empties the buffer, so normalizing goes on while the file
  * is written; at most one write is under way, and `append` waits for it before it encodes the next.
@@ -80,11 +82,11 @@ export class ParquetFileWriter {
   private readonly file: FileHandle;
   private columns: readonly FileColumn[] | undefined;
   private readonly groups: RowGroup[] = [];
-  private readonly memories: WriteMemory;
-  private memory: Buffer = Buffer.alloc(0);
+  private readonly memories: SpareMemory;
+  private memory: Buffer = NO_MEMORY;
   private pending: Promise<void> | undefined;
 
-  private constructor(path: string, file: FileHandle, memories: WriteMemory) {
+  private constructor(path: string, file: FileHandle, memories: SpareMemory) {
     this.path = path;
     this.file = file;
     this.memories = memories;
@@ -93,7 +95,7 @@ export class ParquetFileWriter {
   }
 
   /** Fails when the file exists. */
-  static async create(path: string, memories = new WriteMemory()): Promise<ParquetFileWriter> {
+  static async create(path: string, memories = new SpareMemory()): Promise<ParquetFileWriter> {
     const file = await open(path, "wx");
     try {
       await writeAll(file, MAGIC);
@@ -116,7 +118,10 @@ export class ParquetFileWriter {
     await this.settle();
     this.columns ??= buffer.columns.map(({ name, kind }) => ({ name, kind }));
     const needed = encodedBytesMax(buffer);
-    if (this.memory.length < needed) this.memory = this.memories.take(needed, this.memory);
+    if (this.memory.length < needed) {
+      this.memories.giveBack(this.memory);
+      this.memory = this.memories.take(needed);
+    }
     const chunks: Chunk[] = [];
     let at = 0;
     for (const column of buffer.columns) {

@@ -45,8 +45,9 @@ export class PackageAhead {
   private load: LoadAhead;
   /** No job of this package is loaded ahead any more. */
   private paused = false;
-  private readonly openedAt: number;
-  /** When a job was full last. */
+  /** The first full job of the source, and when it was full. */
+  private first: { readonly job: JobInfo; readonly at: number } | undefined;
+  /** When a normalized job was full last. */
   private fullAt: number;
   private timer: NodeJS.Timeout | undefined;
   private closing: Promise<void> | undefined;
@@ -56,18 +57,33 @@ export class PackageAhead {
     this.extracting = extracting;
     this.declared = declared;
     this.load = this.newLoad();
-    this.openedAt = run.context.now();
-    this.fullAt = this.openedAt;
+    this.fullAt = run.context.now();
   }
 
-  /** Normalizes a job of the package that is being extracted. Never fails. */
+  /**
+   * Normalizes a job of the package that is being extracted. Never fails. The first waits for the second, which tells
+   * how fast they come.
+   */
   async add(job: JobInfo): Promise<void> {
-    if (this.givenUp || this.isCopied(job)) return;
+    if (this.givenUp) return;
+    const { first } = this;
+    const now = performance.now();
+    if (first === undefined) {
+      this.first = { job, at: now };
+      return;
+    }
     try {
+      if (this.begun === undefined && job.bytes > (COPYING_RATE * (now - first.at)) / 1000) {
+        await this.giveUp("the source is as fast as copying");
+        return;
+      }
       this.begun ??= await this.begin();
       const { declared, normalizing } = this.begun;
-      if (declared.follow(this.declared())) await addJob(normalizing, job, this.extracting.jobsDir);
-      else await this.giveUp("rows have made a table that was declared later");
+      if (!declared.follow(this.declared())) {
+        await this.giveUp("rows have made a table that was declared later");
+        return;
+      }
+      for (const each of [first.job, job]) await addJob(normalizing, each, this.extracting.jobsDir);
     } catch (error) {
       // the sealed package will meet it again, and report it
       await this.giveUp(String(error));
@@ -112,14 +128,6 @@ export class PackageAhead {
     await this.closing;
     if (!this.sealed) await this.giveUp("the package was not sealed");
     await this.load.close();
-  }
-
-  /** Told by the first job. */
-  private isCopied({ bytes }: JobInfo): boolean {
-    if (this.begun !== undefined) return false;
-    const seconds = (this.run.context.now() - this.openedAt) / 1000;
-    this.givenUp = bytes > COPYING_RATE * seconds;
-    return this.givenUp;
   }
 
   private async begin(): Promise<Begun> {

@@ -3,6 +3,7 @@
 import { type CopyStreamQuery, from as copyFrom } from "pg-copy-streams";
 import { EngineError } from "../../errors.ts";
 import { readBlocks } from "../../package/block-format.ts";
+import type { SpareMemory } from "../../package/spare-memory.ts";
 import { type Dialect, qualified, quoteAll, type TableName } from "../../sql/dialect.ts";
 import type { LoadColumn } from "../../sql/statement.ts";
 import type { Connection } from "./connection.ts";
@@ -12,6 +13,7 @@ import { TextEncoderOfRows } from "./copy-text.ts";
 export interface CopyOptions {
   readonly removesNuls: boolean;
   readonly signal: AbortSignal;
+  readonly memories: SpareMemory;
   /** Called after each block with the rows sent so far. */
   readonly onProgress?: (rows: number) => void;
 }
@@ -43,7 +45,7 @@ export async function copyFiles(
   let sent = Promise.resolve();
   try {
     for (const file of files) {
-      for await (const block of readBlocks(file)) {
+      for await (const block of readBlocks(file, options.memories)) {
         for (const piece of encoder.encode(block)) {
           if (options.signal.aborted) throw new EngineError("CANCELLED", "The load was cancelled.");
           // the next piece is encoded while this one is sent

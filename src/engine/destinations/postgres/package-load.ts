@@ -19,6 +19,7 @@ import { EngineError, toEnvelope } from "../../errors.ts";
 import { DoneAhead } from "../../load/done-ahead.ts";
 import { type LoadPlan, type PlanInput, planLoad } from "../../load/plan.ts";
 import { ALREADY_COMMITTED, beforeRows, type LoadStep, PlanExecution } from "../../load/plan-execution.ts";
+import { SpareMemory } from "../../package/spare-memory.ts";
 import type { Schema } from "../../schema/types.ts";
 import { hasDescriptions } from "../../sql/comments.ts";
 import type { Dataset, Dialect } from "../../sql/dialect.ts";
@@ -80,6 +81,7 @@ export class PostgresPackageLoad implements PackageLoad {
   /** What the dataset had at the beginning of the transaction. */
   private before: Before | undefined;
   private held: Locks = new Map();
+  private readonly memories = new SpareMemory();
   private nulsRemoved: Record<string, Record<string, number>> = {};
 
   private readonly jobsAhead = new Map<string, TableJobs>();
@@ -355,6 +357,7 @@ set local datestyle = 'ISO, MDY'`);
       {
         removesNuls: this.settings.removesNuls,
         signal,
+        memories: this.memories,
         onProgress: (copied) => progress(before + copied),
       },
     );
