@@ -8,10 +8,10 @@
 
 import { resolve } from "node:path";
 import type { Destination } from "../engine/destinations/destination.ts";
+import { POSTGRES_CAPABILITIES } from "../engine/destinations/postgres/capabilities.ts";
 import { type PostgresOptions, postgres } from "../engine/destinations/postgres/postgres.ts";
 import { connectionSettings } from "../engine/destinations/postgres/settings.ts";
 import { EngineError } from "../engine/errors.ts";
-import { POSTGRES_IDENTIFIER_BYTES_MAX } from "../engine/sql/dialect.ts";
 import type { PostgresConfig } from "./config.ts";
 import type { Secrets } from "./secrets.ts";
 
@@ -35,7 +35,7 @@ export function postgresDestination(
       kind: "postgres",
       type: "dlt.destinations.postgres",
       name: config?.name ?? null,
-      capabilities: { identifierLengthMax: POSTGRES_IDENTIFIER_BYTES_MAX, jobFormat: "blocks" },
+      capabilities: POSTGRES_CAPABILITIES,
       displayName: "postgres",
       async open() {
         // the secrets know near misses and where to write it

@@ -17,6 +17,11 @@ export interface Capabilities {
   readonly identifierLengthMax: number;
   /** The form of normalized jobs that it loads. */
   readonly jobFormat: JobFormat;
+  /**
+   * Milliseconds. A load that began while its source still yields is undone when no rows have come for so long: it keeps
+   * others from a database file, or from tables that it changes.
+   */
+  readonly aheadPauseMs: number;
 }
 
 export interface Destination {

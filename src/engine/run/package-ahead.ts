@@ -17,13 +17,6 @@ import type { Run } from "./run.ts";
 import { openSession } from "./session.ts";
 
 /**
- * A load that has begun keeps others from the database file, or from tables that it changes. So it begins only while
- * rows come fast, and is undone when the source has paused for so long; the whole package is then loaded after its
- * seal.
- */
-const PAUSE_MS = 2000;
-
-/**
  * Bytes a second. A source that is read as fast as files are copied keeps both cores busy, and is over soon: there is
  * nothing to gain by doing the rest between.
  */
@@ -48,7 +41,7 @@ export class PackageAhead {
   /** The first full job of the source, and when it was full. */
   private first: { readonly job: JobInfo; readonly at: number } | undefined;
   /** When a normalized job was full last. */
-  private fullAt: number;
+  private fullAt = 0;
   private timer: NodeJS.Timeout | undefined;
   private closing: Promise<void> | undefined;
 
@@ -57,7 +50,6 @@ export class PackageAhead {
     this.extracting = extracting;
     this.declared = declared;
     this.load = this.newLoad();
-    this.fullAt = run.context.now();
   }
 
   /**
@@ -70,6 +62,7 @@ export class PackageAhead {
     const now = performance.now();
     if (first === undefined) {
       this.first = { job, at: now };
+      this.fullAt = now;
       return;
     }
     try {
@@ -153,16 +146,21 @@ export class PackageAhead {
     };
   }
 
+  /**
+   * Loading begins only while rows come fast, and is undone when the source pauses; the whole package is then loaded
+   * after its seal.
+   */
   private watchPauses(): void {
-    const now = this.run.context.now();
-    if (now - this.fullAt > PAUSE_MS) this.paused = true;
+    const { aheadPauseMs } = this.run.pipeline.destination.capabilities;
+    const now = performance.now();
+    if (now - this.fullAt > aheadPauseMs) this.paused = true;
     this.fullAt = now;
     clearTimeout(this.timer);
     if (this.paused) return;
     this.timer = setTimeout(() => {
       this.paused = true;
       this.closing = this.load.close().catch(() => {});
-    }, PAUSE_MS);
+    }, aheadPauseMs);
     this.timer.unref();
   }
 

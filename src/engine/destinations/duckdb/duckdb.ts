@@ -66,7 +66,8 @@ export function duckdb(
     kind: "duckdb",
     type: "dlt.destinations.duckdb",
     name: options.name ?? null,
-    capabilities: { identifierLengthMax: 65536, jobFormat: "parquet" },
+    // nobody else can open the file meanwhile
+    capabilities: { identifierLengthMax: 65536, jobFormat: "parquet", aheadPauseMs: 1000 },
     displayName: `duckdb:${options.path}`,
     async open(dataset, context, { create = true } = {}) {
       if (options.path === "" || options.path.startsWith(":memory:")) {

@@ -1,7 +1,8 @@
 /** Postgres as a destination: one schema a dataset, one connection a session, one transaction a package. */
 
-import { POSTGRES_IDENTIFIER_BYTES_MAX, postgresDialect } from "../../sql/dialect.ts";
+import { postgresDialect } from "../../sql/dialect.ts";
 import type { Destination } from "../destination.ts";
+import { POSTGRES_CAPABILITIES } from "./capabilities.ts";
 import type { LoadSettings } from "./package-load.ts";
 import { connectionSettings, type PostgresOptions } from "./settings.ts";
 
@@ -22,7 +23,7 @@ export function postgres(options: PostgresOptions): Destination {
     kind: "postgres",
     type: "dlt.destinations.postgres",
     name: options.name ?? null,
-    capabilities: { identifierLengthMax: POSTGRES_IDENTIFIER_BYTES_MAX, jobFormat: "blocks" },
+    capabilities: POSTGRES_CAPABILITIES,
     displayName: `postgres:${settings.host}:${settings.port}/${settings.database}`,
     async open(schema, context) {
       dialect.quote(schema); // refuses a name that Postgres would cut
