@@ -358,6 +358,13 @@ describe("the scanner leaves what the row path leaves", () => {
     );
   });
 
+  it.each(TYPES)("for a column of %s where a file calls it text and has zeros in front", (type) => {
+    const lines = ["1", "007", "-01.5", " 02", "0", "0.5", "010"].map((cell) => `{"a":"${cell}"}`);
+    const columns = { a: { data_type: type } };
+    for (const guesses of [undefined, { a: "text" }] as const)
+      same([lines, lines], { ...PLAIN, columns, guesses });
+  });
+
   it.each(Object.keys(scalars))("for a column of %s that all kinds of scalars run into", (usual) => {
     fc.assert(
       fc.property(

@@ -3,6 +3,7 @@
 import { decodeTyped } from "../interop/json.ts";
 import { coerce } from "../schema/coerce.ts";
 import { inferType } from "../schema/values.ts";
+import { losesZeros } from "./leading-zeros.ts";
 import { putCell } from "./put-cell.ts";
 import { scanDate, scanTimestamp } from "./scan-time.ts";
 import type { Slot } from "./table-state.ts";
@@ -71,10 +72,14 @@ export function putText(slot: Slot, row: number, bytes: SlicedBuffer, start: num
       slot.cells.setDays(row, days);
       return true;
     }
-    case "decimal":
-      if (!isPlainDecimal(bytes, start, end)) return putCoerced(slot, row, bytes.utf8Slice(start, end));
-      slot.cells.setBytes(row, bytes, start, end);
-      return true;
+    case "decimal": {
+      if (isPlainDecimal(bytes, start, end)) {
+        slot.cells.setBytes(row, bytes, start, end);
+        return true;
+      }
+      const text = bytes.utf8Slice(start, end);
+      return !losesZeros(slot.type, text) && putCoerced(slot, row, text);
+    }
     default:
       return putCoerced(slot, row, bytes.utf8Slice(start, end));
   }

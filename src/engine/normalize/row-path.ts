@@ -22,6 +22,7 @@ import { DOCUMENT, hasSeenData, isComplete, isNullable, isSystemTable, ROW_ID } 
 import type { Column, ContractMode, DataType, Table } from "../schema/types.ts";
 import { detectIsoTimestamp, inferType } from "../schema/values.ts";
 import { type FlatRow, Flattener } from "./flatten.ts";
+import { losesZeros } from "./leading-zeros.ts";
 import { putCell } from "./put-cell.ts";
 import { RejectedRows } from "./rejected.ts";
 import type { NormalizeTables } from "./table-state.ts";
@@ -283,12 +284,6 @@ export class RowPath {
 /** A key may be named as the variant that another's value went to; a cell is written once. */
 function lastOfEach(cells: readonly Cell[]): Iterable<Cell> {
   return new Map(cells.map((cell) => [cell.name, cell])).values();
-}
-
-/** In a file that calls the column text, `007` is an identifier; the number column of an earlier file would make it 7. */
-function losesZeros(type: DataType, value: JsonDoc): boolean {
-  const number = type === "bigint" || type === "double" || type === "decimal";
-  return number && typeof value === "string" && /^\s*-?0\d/.test(value);
 }
 
 function decodeMarked(value: JsonDoc): JsonDoc {
