@@ -34,10 +34,11 @@ export class BlockMemory {
   private readonly own = new WeakSet<ArrayBufferLike>();
   private readonly free: Buffer[] = [];
 
-  take(): Buffer {
+  /** `bytes`: of memory that is new. */
+  take(bytes: number): Buffer {
     const known = this.free.pop();
     if (known) return known;
-    const memory = Buffer.allocUnsafeSlow(READ_BYTES);
+    const memory = Buffer.allocUnsafeSlow(bytes);
     this.own.add(memory.buffer);
     return memory;
   }
@@ -49,6 +50,7 @@ export class BlockMemory {
 }
 
 const READ_BYTES = 1 << 20;
+const READ_BYTES_MIN = 1 << 14;
 
 /** A file of this machine. */
 export function localFile(path: string, name = path, size?: number): ByteSource {
@@ -59,7 +61,7 @@ export function localFile(path: string, name = path, size?: number): ByteSource 
     localPath: path,
     async *open({ memory }: OpenOptions = {}) {
       try {
-        yield* fileBlocks(path, memory ?? new BlockMemory());
+        yield* fileBlocks(path, memory ?? new BlockMemory(), size);
       } catch (cause) {
         throw readError(name, cause);
       }
@@ -68,10 +70,12 @@ export function localFile(path: string, name = path, size?: number): ByteSource 
 }
 
 /** The next block is read while one is used. */
-async function* fileBlocks(path: string, memory: BlockMemory): AsyncGenerator<Uint8Array> {
+async function* fileBlocks(path: string, memory: BlockMemory, size = READ_BYTES): AsyncGenerator<Uint8Array> {
   const file = await open(path);
+  // thousands of small files should not each take megabytes
+  const blockBytes = Math.min(READ_BYTES, Math.max(READ_BYTES_MIN, size));
   const readNext = (): Promise<Uint8Array> => {
-    const block = filled(file, memory.take());
+    const block = filled(file, memory.take(blockBytes));
     // a rejection is seen when it is awaited, after the block before was used
     block.catch(() => {});
     return block;
