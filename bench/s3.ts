@@ -52,17 +52,17 @@ async function main(): Promise<void> {
   for (const kind of values.only.split(",") as Order["kind"][]) {
     const order: Order = { kind, objects: Number(values.objects), mb: Number(values.mb) };
     const server = child("serve", JSON.stringify(order));
-    const [{ endpoint, bytes, count }] = (await once(server, "message")) as [
-      { endpoint: string; bytes: number; count: number },
-    ];
+    const { endpoint, bytes, count } = await answer<{ endpoint: string; bytes: number; count: number }>(
+      server,
+    );
     const dir = mkdtempSync(join(tmpdir(), "loadwright-bench-s3-"));
     try {
       console.log(`${kind}: ${count} objects, ${Math.round(bytes / 1e6)} MB`);
       for (const run of ["first run", "second run"]) {
         const runner = child("run", endpoint, dir, values["destination-mb"]);
-        const [told] = (await once(runner, "message")) as [{ seconds: number; peakMb: number; rows: number }];
+        const told = await answer<{ seconds: number; peakMb: number; rows: number }>(runner);
         server.send("count");
-        const [requests] = (await once(server, "message")) as [Record<string, number>];
+        const requests = await answer<Record<string, number>>(server);
         const counted = Object.entries(requests).map(([kind, count]) => `${count} ${kind}`);
         console.log(
           `  ${run}: ${told.rows} rows, ${told.seconds.toFixed(1)} s, peak RSS ${told.peakMb} MB, requests: ${counted.join(", ")}`,
@@ -72,6 +72,14 @@ async function main(): Promise<void> {
       rmSync(dir, { recursive: true, force: true });
       server.kill();
     }
+  }
+}
+
+/** What the child sends next. The S3 server tells its parent where it listens by a message of its own, a text. */
+async function answer<T extends object>(from: ChildProcess): Promise<T> {
+  while (true) {
+    const [message] = (await once(from, "message")) as [unknown];
+    if (typeof message === "object") return message as T;
   }
 }
 
