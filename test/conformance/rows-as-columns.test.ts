@@ -5,13 +5,17 @@
 
 import { expect, test } from "vitest";
 import {
+  incremental,
   JsonlPage,
   type ResourceHints,
   type Row,
   type RunReport,
   resource,
   Source,
+  type Yielded,
 } from "../../src/engine/index.ts";
+import { memorySource } from "../../src/sources/filesystem/byte-source.ts";
+import { readCsv } from "../../src/sources/filesystem/csv.ts";
 import { type Database, onBothDatabases } from "../support/both-databases.ts";
 import { succeeded } from "../support/item-shop.ts";
 
@@ -64,6 +68,29 @@ const source = (form: Form, pages: readonly (readonly Row[])[], tables = TABLES)
     ),
   });
 
+const csv = `id,at,note,n\n${Array.from({ length: ROWS }, (_, i) => `${i},2024-01-02T03:04:${String(i % 60).padStart(2, "0")}Z,${i % 7 === 0 ? "" : `"größe\n${i}"`},00${i}\n`).join("")}`;
+
+/** The same file as it is, and where its rows have to be looked at. */
+const files = (form: Form): Source => {
+  const pages = async function* (): AsyncGenerator<Yielded> {
+    for await (const page of readCsv(memorySource("a.csv", csv)))
+      yield form === "columns" ? page : page.lines();
+  };
+  return new Source({
+    name: "files",
+    resources: [
+      resource({ name: "plain" }, pages),
+      resource(
+        { name: "with_cursor", incremental: incremental("at", { initialValue: "2024-01-02T03:04:30Z" }) },
+        pages,
+      ),
+      resource({ name: "mapped" }, pages).map((row) => ({ ...row, more: 1 })),
+      resource({ name: "filtered" }, pages).filter((row) => row.note !== undefined),
+      resource({ name: "some" }, pages).addLimit({ rows: 7 }),
+    ],
+  });
+};
+
 /** Of a report, what does not tell one run from another. */
 const told = ({ status, rows, rejected, warnings, error, packages, dry_run }: RunReport) => ({
   status,
@@ -113,6 +140,14 @@ onBothDatabases("conformance_rows_as_columns", (database) => {
       for (const pages of [[first], drifted])
         reports.push(told(succeeded(await database.pipeline().run(source(form, pages)))));
       return { reports, left: await everything(database) };
+    });
+  });
+
+  test("of a CSV file, also where a cursor, a step or a limit looks at them", async () => {
+    await both(async (form) => {
+      const report = succeeded(await database.pipeline().run(files(form)));
+      expect(report.rows).toMatchObject({ plain: ROWS, with_cursor: ROWS / 2, filtered: 257, some: 7 });
+      return { report: told(report), left: await everything(database) };
     });
   });
 

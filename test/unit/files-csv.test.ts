@@ -3,7 +3,8 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { ByteSource } from "../../src/sources/filesystem/byte-source.ts";
 import { memorySource } from "../../src/sources/filesystem/byte-source.ts";
-import { type CsvOptions, inferCsv, readCsv } from "../../src/sources/filesystem/csv.ts";
+import { type CsvOptions, readCsv } from "../../src/sources/filesystem/csv.ts";
+import { inferCsv } from "../../src/sources/filesystem/csv-infer.ts";
 
 type Cells = Record<string, string>;
 
@@ -14,11 +15,11 @@ async function read(content: string | Uint8Array | ByteSource, options: CsvOptio
   const lines: number[] = [];
   let guesses: Readonly<Record<string, string>> = {};
   for await (const page of readCsv(source, options)) {
-    guesses = page.guesses ?? {};
-    for (const [i, line] of Buffer.from(page.bytes).toString().split("\n").entries()) {
+    guesses = page.guesses;
+    for (const [i, line] of Buffer.from(page.lines().bytes).toString().split("\n").entries()) {
       if (line === "") continue;
       rows.push(JSON.parse(line));
-      lines.push(page.origin!.line + i);
+      lines.push(page.origin.line + i);
     }
   }
   return { rows, lines, guesses };

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { checkpoint, JsonlPage } from "../../src/engine/extract/page.ts";
+import { checkpoint, JsonlPage, TextsPage } from "../../src/engine/extract/page.ts";
 import type { ResourceContext } from "../../src/engine/extract/resource-context.ts";
 import { localFile, memorySource } from "../../src/sources/filesystem/byte-source.ts";
 import {
@@ -44,8 +44,8 @@ const context = (
   warn: (message) => warnings.push(message),
   ended: () => {},
 });
-const jsonOf = (page: JsonlPage) =>
-  Buffer.from(page.bytes)
+const jsonOf = (page: JsonlPage | TextsPage) =>
+  Buffer.from((page instanceof TextsPage ? page.lines() : page).bytes)
     .toString()
     .split("\n")
     .filter((line) => line.trim() !== "")
@@ -54,7 +54,7 @@ const jsonOf = (page: JsonlPage) =>
 async function run(config: ReadFilesConfig, state: Record<string, unknown> = {}) {
   const found: unknown[] = [];
   for await (const item of readFiles(new LocalStore(folder), config, context(state))) {
-    if (item instanceof JsonlPage) found.push(...jsonOf(item));
+    if (item instanceof JsonlPage || item instanceof TextsPage) found.push(...jsonOf(item));
     else found.push(item === checkpoint ? "checkpoint" : item);
   }
   return found;
@@ -204,7 +204,7 @@ test("a configuration describes resources, which take what they do not set from 
   ]);
   const rows = [];
   for await (const item of resources[0]!.read(context()))
-    if (item instanceof JsonlPage) rows.push(...jsonOf(item));
+    if (item instanceof JsonlPage || item instanceof TextsPage) rows.push(...jsonOf(item));
   expect(rows).toEqual([{ id: "1", name: "x", _file_name: "orders/1.csv" }]);
   expect(filesystem({ path: "in" }).map(({ name }) => name)).toEqual(["files"]);
 });

@@ -252,7 +252,7 @@ test("JSON Lines read as JSON are recognized", async () => {
 
 test("the file's name becomes the last key of each row", async () => {
   for await (const page of readJsonl(memorySource("a", '{"a":{}}\n\n{} \r\n{"b":2}'))) {
-    const named = Buffer.from(withFileName(page, 'x/"1".csv').bytes).toString();
+    const named = Buffer.from((withFileName(page, 'x/"1".csv') as JsonlPage).bytes).toString();
     const field = '"_file_name":"x/\\"1\\".csv"}';
     expect(named).toBe(`{"a":{},${field}\n\n{${field} \r\n{"b":2,${field}\n`);
   }

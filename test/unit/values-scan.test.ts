@@ -77,8 +77,8 @@ async function through(
     const extracted = pages.map((page) => extract(page, path));
     for (const { block, lines } of extracted) {
       if (block) {
-        const scan = new ValuesScan(tables, rowPath, scanner, ROOT, block.keys);
-        scan.scan(await blockOf(block.bytes, block.rows), failed);
+        const scan = new ValuesScan(tables, rowPath, scanner, ROOT, { keys: block.keys, sparse: false });
+        scan.scan(await blockOf(block.bytes, block.rows), (_row, problem) => failed(problem));
         asColumns += block.rows;
       } else if (path === "columns") {
         const bytes = Buffer.from(lines.map((line) => `${line}\n`).join(""));

@@ -11,7 +11,8 @@ import { formatJobName, newFileId } from "../package/job-name.ts";
 import { SpareMemory } from "../package/spare-memory.ts";
 import type { ExtractedColumn, JobInfo } from "../package/types.ts";
 import type { DataType } from "../schema/types.ts";
-import type { ColumnsPage, JsonlPage } from "./page.ts";
+import { JoinedBlocks } from "./joined-blocks.ts";
+import { type ColumnsPage, type JsonlPage, TextsPage } from "./page.ts";
 import { RowBlocks } from "./row-blocks.ts";
 import type { OnColumns, ValuesBlock } from "./row-columns.ts";
 import { RowsAsColumns } from "./rows-as-columns.ts";
@@ -46,7 +47,16 @@ interface OpenValues {
   readonly keys: readonly string[];
 }
 
-type OpenJob = OpenLines | OpenColumns | OpenValues;
+interface OpenTexts {
+  readonly kind: "texts";
+  readonly file: string;
+  readonly writer: JoinedBlocks;
+  readonly keys: readonly string[];
+  readonly guesses: Guesses;
+  readonly origins: [number, string, number][];
+}
+
+type OpenJob = OpenLines | OpenColumns | OpenValues | OpenTexts;
 
 export interface JobWriterOptions {
   readonly dir: string;
@@ -111,9 +121,11 @@ export class JobWriter {
   }
 
   /** Writes the rows of a page and empties it; returns the rows. */
-  async writeColumns(table: string, page: ColumnsPage): Promise<number> {
+  async writeColumns(table: string, page: ColumnsPage | TextsPage): Promise<number> {
     const { rows } = page.buffer;
-    await this.after(() => this.writeBlock(table, page));
+    await this.after(() =>
+      page instanceof TextsPage ? this.writeTexts(table, page) : this.writeBlock(table, page),
+    );
     return rows;
   }
 
@@ -149,6 +161,25 @@ export class JobWriter {
       this.opened(table, job);
     }
     await (job as OpenColumns).writer.append(buffer);
+  }
+
+  private async writeTexts(table: string, { buffer, keys, guesses, origin }: TextsPage): Promise<void> {
+    let job = this.open.get(table);
+    const fits =
+      job?.kind === "texts" &&
+      sameKeys(job.keys, keys) &&
+      sameGuesses(job.guesses, guesses) &&
+      job.writer.bytes < this.jobBytesMax;
+    if (job && !fits) await this.closeFull(table);
+    if (!fits) {
+      const file = formatJobName({ table, fileId: newFileId(), retry: 0, format: "blocks" });
+      const writer = await JoinedBlocks.create(join(this.dir, file), this.memories);
+      job = { kind: "texts", file, writer, keys, guesses, origins: [] };
+      this.opened(table, job);
+    }
+    const { writer, origins } = job as OpenTexts;
+    origins.push([writer.rows, origin.file, origin.line]);
+    await writer.append(buffer);
   }
 
   private async writeValues(table: string, { bytes, rows, keys }: ValuesBlock): Promise<void> {
@@ -254,11 +285,23 @@ export class JobWriter {
     };
   }
 
-  private async closeBlocks(table: string, job: OpenColumns | OpenValues): Promise<JobInfo> {
+  private async closeBlocks(table: string, job: Exclude<OpenJob, OpenLines>): Promise<JobInfo> {
     const { writer, file } = job;
     await writer.close({ sync: this.sync });
-    const form = job.kind === "columns" ? { columns: job.columns } : { keys: job.keys };
-    return { file, table, rows: writer.rows, bytes: writer.bytes, ...form };
+    return { file, table, rows: writer.rows, bytes: writer.bytes, ...formOf(job) };
+  }
+}
+
+function formOf(
+  job: Exclude<OpenJob, OpenLines>,
+): Pick<JobInfo, "columns" | "keys" | "sparse" | "guesses" | "origins"> {
+  switch (job.kind) {
+    case "columns":
+      return { columns: job.columns };
+    case "values":
+      return { keys: job.keys };
+    case "texts":
+      return { keys: job.keys, sparse: true, guesses: job.guesses, origins: job.origins };
   }
 }
 

@@ -4,7 +4,7 @@ import type { RunContext } from "../context.ts";
 import type { JobInfo } from "../package/types.ts";
 import { type CursorName, writeBoundaryJob } from "./boundary-store.ts";
 import { JobWriter } from "./job-writer.ts";
-import type { ColumnsPage, JsonlPage, Row } from "./page.ts";
+import type { ColumnsPage, JsonlPage, Row, TextsPage } from "./page.ts";
 import type { OnColumns } from "./row-columns.ts";
 import type { BoundaryChunks } from "./rows-at-last.ts";
 import type { ExtractTarget } from "./work.ts";
@@ -55,7 +55,7 @@ export class PackageWriter {
   }
 
   /** Empties the page; returns how many rows it had. */
-  writeColumns(table: string, page: ColumnsPage): Promise<number> {
+  writeColumns(table: string, page: ColumnsPage | TextsPage): Promise<number> {
     return this.writer!.writeColumns(table, page);
   }
 

@@ -4,6 +4,7 @@
 
 import type { TableBuffer } from "../normalize/column-buffer.ts";
 import { linesOfColumns, viewOfBuffer } from "../package/column-lines.ts";
+import { linesOfTexts } from "../package/text-lines.ts";
 import type { ExtractedColumn } from "../package/types.ts";
 import type { DataType } from "../schema/types.ts";
 
@@ -69,13 +70,44 @@ export class ColumnsPage {
 }
 
 /**
+ * Rows of a file whose cells are texts, as columns: the other form of lines that hold strings (`lines()`), and treated as
+ * those wherever a row has to be looked at. A row lacks the keys that have no cell in it. The memory is the page's own
+ * until the page after the next is asked for, and whoever takes the page empties it.
+ */
+export class TextsPage {
+  /** Its columns have the keys as names, and hold texts, or numbers. A column without any cell may be left out. */
+  readonly buffer: TableBuffer;
+  readonly keys: readonly string[];
+  /** As of a JsonlPage. */
+  readonly guesses: Readonly<Record<string, DataType>>;
+  /** The line of the first row. The others follow on it, but for those that the column `LINE_NUMBERS` has a line for. */
+  readonly origin: { readonly file: string; readonly line: number };
+
+  constructor(
+    buffer: TableBuffer,
+    keys: readonly string[],
+    { guesses, origin }: Pick<TextsPage, "guesses" | "origin">,
+  ) {
+    this.buffer = buffer;
+    this.keys = keys;
+    this.guesses = guesses;
+    this.origin = origin;
+  }
+
+  lines(): JsonlPage {
+    const { buffer, keys, guesses, origin } = this;
+    return new JsonlPage(linesOfTexts(viewOfBuffer(buffer), keys, origin.line), { guesses, origin });
+  }
+}
+
+/**
  * Yield this where everything yielded so far, together with the resource's state as it is now, may be
  * committed as a package of its own (a file or a window is complete). A run is interrupted without loss
  * only between packages, so a long source that yields checkpoints goes on where it stopped.
  */
 export const checkpoint: unique symbol = Symbol("loadwright.checkpoint");
 
-export type Yielded = Row | readonly Row[] | JsonlPage | ColumnsPage | typeof checkpoint;
+export type Yielded = Row | readonly Row[] | JsonlPage | ColumnsPage | TextsPage | typeof checkpoint;
 
 /** What is yielded with rows in it. */
 export type Page = Exclude<Yielded, typeof checkpoint>;

@@ -8,7 +8,7 @@ import { call } from "./call.ts";
 import type { CursorRun } from "./cursor-run.ts";
 import { countRows } from "./job-writer.ts";
 import type { PackageWriter } from "./package-writer.ts";
-import { ColumnsPage, isMany, JsonlPage, type Page, type Row } from "./page.ts";
+import { ColumnsPage, isMany, JsonlPage, type Page, type Row, TextsPage } from "./page.ts";
 import type { Resource } from "./resource.ts";
 import { rowsOfLines } from "./row-lines.ts";
 import type { Running } from "./running.ts";
@@ -30,7 +30,7 @@ export class RowPages {
   }
 
   async page(running: Running, page: Page): Promise<void> {
-    if (page instanceof ColumnsPage) {
+    if (page instanceof ColumnsPage || page instanceof TextsPage) {
       if (this.needsObjects(running) || running.cursor) await this.page(running, page.lines());
       else await this.columnsPage(running, page);
       return;
@@ -56,7 +56,7 @@ export class RowPages {
     this.count(running, table, rows, page.bytes.length);
   }
 
-  private async columnsPage(running: Running, page: ColumnsPage): Promise<void> {
+  private async columnsPage(running: Running, page: ColumnsPage | TextsPage): Promise<void> {
     if (!running.loads || page.buffer.rows === 0) return;
     const table = this.tables.declareTable(running, staticTable(running.resource));
     if (this.tables.isRefused(table) && !this.tables.admits(running, table, page.buffer.rows)) return;

@@ -68,12 +68,12 @@ export class ColumnBuffer {
   i32: Int32Array;
   f64: Float64Array;
 
-  constructor(name: string, kind: Kind, capacity: number) {
+  constructor(name: string, kind: Kind, capacity: number, textBytes = TEXT_AT_START) {
     this.name = name;
     this.kind = kind;
     this.width = WIDTH[kind];
     const memory = new ArrayBuffer(capacity * this.width);
-    this.text = Buffer.allocUnsafeSlow(this.width === 0 ? TEXT_AT_START : 0);
+    this.text = Buffer.allocUnsafeSlow(this.width === 0 ? textBytes : 0);
     this.valid = new Uint8Array(capacity >> 3);
     this.bytes = new Uint8Array(memory);
     this.u32 = new Uint32Array(memory, 0, memory.byteLength >> 2);
@@ -241,8 +241,9 @@ export class TableBuffer {
     this.capacity = capacity;
   }
 
-  addColumn(name: string, kind: Kind): ColumnBuffer {
-    const column = new ColumnBuffer(name, kind, this.capacity);
+  /** `textBytes`: room for its texts until there are more. */
+  addColumn(name: string, kind: Kind, textBytes?: number): ColumnBuffer {
+    const column = new ColumnBuffer(name, kind, this.capacity, textBytes);
     this.columns.push(column);
     if (column.width === 0) this.texts.push(column);
     this.byName.set(name, column);

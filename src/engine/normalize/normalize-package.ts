@@ -16,14 +16,13 @@ import { ColumnsScan } from "./columns-scan.ts";
 import { JobOutput } from "./job-output.ts";
 import { lineBlocks } from "./line-blocks.ts";
 import { type RejectedCount, RejectedRows } from "./rejected.ts";
-import { rowError } from "./row-error.ts";
+import { placeInBlock, placeOfLine, rowError } from "./row-error.ts";
 import { RowPath } from "./row-path.ts";
 import { Scanner } from "./scanner.ts";
 import { NormalizeTables, type TableState } from "./table-state.ts";
 import { ValuesScan } from "./values-scan.ts";
 
 const PROGRESS_MS = 100;
-const NO_BYTES = new Uint8Array(0);
 
 export interface NormalizeWork {
   readonly loadId: string;
@@ -118,7 +117,8 @@ export class PackageNormalizer {
         this.context.signal.throwIfAborted();
         this.timed(() =>
           scanner.scan(block.bytes, 0, block.length, (lineAt, error) => {
-            throw rowError(error, job, counts.rows + 1, block.offset + lineAt, block.bytes, lineAt);
+            const place = placeOfLine(job, block.offset + lineAt, block.bytes, lineAt);
+            throw rowError(error, job, counts.rows + 1, place, lineAt);
           }),
         );
         await this.added(job, block.length);
@@ -219,16 +219,19 @@ function blockScan(
   if (columns) {
     const scan = new ColumnsScan(tables, rowPath, scanner, job.table);
     return (block) =>
-      scan.scan(block, columns, (lineAt, error, lines) => {
-        throw rowError(error, job, counts.rows + 1, lineAt, lines, lineAt);
+      scan.scan(block, columns, (lineAt, error) => {
+        throw rowError(error, job, counts.rows + 1, {}, lineAt);
       });
   }
   if (keys) {
-    const scan = new ValuesScan(tables, rowPath, scanner, job.table, keys);
-    return (block) =>
-      scan.scan(block, (error) => {
-        throw rowError(error, job, counts.rows + 1, 0, NO_BYTES, 0);
+    const scan = new ValuesScan(tables, rowPath, scanner, job.table, { keys, sparse: job.sparse === true });
+    const before = counts.rows;
+    return (block) => {
+      const first = counts.rows - before;
+      scan.scan(block, (row, error) => {
+        throw rowError(error, job, counts.rows + 1, placeInBlock(job, block, first, row));
       });
+    };
   }
   return undefined;
 }

@@ -71,6 +71,11 @@ export class RowPath {
     );
   }
 
+  /** By the column's name. */
+  guessOf(name: string): DataType | undefined {
+    return this.guesses.get(name);
+  }
+
   /** Adds a document's rows to the buffers of its tables. */
   add(rootTable: string, doc: JsonDoc): void {
     this.root = rootTable;

@@ -27,19 +27,28 @@ export const isUnmarked: Allowed = (data, start, end) =>
  */
 export function textsEnd(
   block: ColumnsView,
-  { name, data, valid }: BlockColumn,
+  column: BlockColumn,
   from: number,
   to: number,
   at: number,
   allowed: Allowed,
 ): number {
+  const { data, valid } = column;
   for (let row = from; row < to; row++) {
     if (valid !== null && !isValidAt(valid, row)) continue;
     const start = at + 4;
-    if (start > data.length) throw corruptCell(block, name, row);
-    at = start + ((data[at]! | (data[at + 1]! << 8) | (data[at + 2]! << 16) | (data[at + 3]! << 24)) >>> 0);
-    if (at > data.length) throw corruptCell(block, name, row);
+    at = textEnd(block, column, row, at);
     if (!allowed(data, start, at)) return -1;
   }
   return at;
+}
+
+/** The same of one row, which has a text. */
+export function textEnd(block: ColumnsView, { name, data }: BlockColumn, row: number, at: number): number {
+  const start = at + 4;
+  if (start > data.length) throw corruptCell(block, name, row);
+  const end =
+    start + ((data[at]! | (data[at + 1]! << 8) | (data[at + 2]! << 16) | (data[at + 3]! << 24)) >>> 0);
+  if (end > data.length) throw corruptCell(block, name, row);
+  return end;
 }

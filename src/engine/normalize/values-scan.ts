@@ -1,6 +1,6 @@
 /**
- * The fast path from columns of undeclared values to columns. What the rows of a source hold that were extracted as
- * columns (see ../extract/row-columns.ts) is what their lines would: texts, numbers (integers where they are safe
+ * The fast path from columns of undeclared values to columns. What the rows of a source, or of a CSV file, hold that were
+ * extracted as columns (see ../extract/row-columns.ts and TextsPage) is what their lines would: texts, numbers (integers where they are safe
  * integers, as in JSON), booleans and datetimes. Like the scanner it decides nothing. As many rows as need no decision are
  * appended at a time; the row behind them goes to the row path as the document that it is, and then it goes on.
  */
@@ -11,12 +11,13 @@ import { coerce } from "../schema/coerce.ts";
 import { isComplete, isNullable, LOAD_ID, ROW_ID } from "../schema/tables.ts";
 import type { Table } from "../schema/types.ts";
 import { inferType } from "../schema/values.ts";
+import { losesZeros } from "./leading-zeros.ts";
 import { putCell } from "./put-cell.ts";
-import { putText, type SlicedBuffer, slicedBuffer } from "./put-text.ts";
+import { putText, slicedBuffer } from "./put-text.ts";
 import type { RowPath } from "./row-path.ts";
 import type { Scanner } from "./scanner.ts";
 import type { NormalizeTables, Slot, TableState } from "./table-state.ts";
-import { always, isUnmarked, textsEnd } from "./text-cells.ts";
+import { always, isUnmarked, textEnd, textsEnd } from "./text-cells.ts";
 
 /** After a row that needed the row path as many rows are tried as lay between it and the one before, but not fewer. */
 const SPAN_MIN = 8;
@@ -35,6 +36,8 @@ class Values {
   readonly f64: Float64Array | undefined;
   /** Where the text of the next row stands. */
   textAt = 0;
+  /** Where that of a later row stands, once the texts before it have been gone through. */
+  private later = { row: -1, at: 0 };
 
   constructor(key: string, name: string, cells: BlockColumn | undefined) {
     this.key = key;
@@ -50,7 +53,14 @@ class Values {
   }
 
   textEnd(block: Block, from: number, to: number): number {
+    if (this.later.row === to) return this.later.at;
     return textsEnd(block, this.cells!, from, to, this.textAt, always);
+  }
+
+  /** The text of this row stands here. */
+  note(row: number, at: number): void {
+    this.later.row = row;
+    this.later.at = at;
   }
 
   /** Of the next row; as the line's parser would tell it. */
@@ -69,6 +79,14 @@ interface Target {
   readonly values: Values;
   readonly cells: BlockColumn;
   readonly slot: Slot;
+  /** The file calls the column text: a number column does not take what has zeros in front. */
+  readonly keepsZeros: boolean;
+}
+
+export interface RowKeys {
+  readonly keys: readonly string[];
+  /** A row lacks the keys that it has no value for; else they are null in it. */
+  readonly sparse: boolean;
 }
 
 /** Takes the blocks of one root table whose rows have these keys. */
@@ -79,6 +97,7 @@ export class ValuesScan {
   private readonly rootTable: string;
   private readonly loadId: Buffer;
   private readonly keys: readonly { readonly key: string; readonly name: string }[];
+  private readonly sparse: boolean;
   /** Two keys of one column, or one of the engine's own: a matter of the row path. */
   private readonly hasOddKeys: boolean;
   private readonly names: ReadonlySet<string>;
@@ -90,20 +109,21 @@ export class ValuesScan {
     rowPath: RowPath,
     scanner: Scanner,
     rootTable: string,
-    keys: readonly string[],
+    { keys, sparse }: RowKeys,
   ) {
     this.tables = tables;
     this.rowPath = rowPath;
     this.scanner = scanner;
     this.rootTable = rootTable;
     this.loadId = Buffer.from(tables.loadId);
+    this.sparse = sparse;
     this.keys = keys.map((key) => ({ key, name: rowPath.flattener.keyName(key) }));
     this.names = new Set(this.keys.map(({ name }) => name));
     this.hasOddKeys = this.names.size < keys.length || this.keys.some(({ name }) => name.startsWith("_dlt"));
   }
 
-  /** Adds the block's rows. `onError` throws; `counts.rows` are the rows before the one at fault. */
-  scan(block: Block, onError: (error: unknown) => never): void {
+  /** Adds the block's rows. `onError` gets the row of the block that is at fault, and throws. */
+  scan(block: Block, onError: (row: number, error: unknown) => never): void {
     const byName = new Map(block.columns.map((column) => [column.name, column]));
     const values = this.keys.map(({ key, name }) => new Values(key, name, byName.get(key)));
     let from = 0;
@@ -119,14 +139,19 @@ export class ValuesScan {
         inVain = reached === from ? inVain + 1 : 0;
         span = Math.max(SPAN_MIN, 2 * (reached - from));
         try {
-          this.scanner.addDocument(new Map(values.map((each) => [each.key, each.value(block, reached)])));
+          this.scanner.addDocument(this.document(block, values, reached));
         } catch (error) {
-          onError(error);
+          onError(reached, error);
         }
         skip(block, values, reached, reached + 1);
       }
       from = reached < to ? reached + 1 : to;
     }
+  }
+
+  private document(block: Block, values: readonly Values[], row: number): JsonDoc {
+    const there = this.sparse ? values.filter((each) => each.isValid(row)) : values;
+    return new Map(there.map((each) => [each.key, each.value(block, row)]));
   }
 
   /** Appends the rows up to the first that needs the row path, and returns its number; `to`: none does. */
@@ -137,7 +162,8 @@ export class ValuesScan {
     const targets: Target[] = [];
     for (const each of values) {
       const slot = each.cells && state.slot(table, each.name);
-      if (each.cells && slot) targets.push({ values: each, cells: each.cells, slot });
+      const keepsZeros = this.rowPath.guessOf(each.name) === "text";
+      if (each.cells && slot) targets.push({ values: each, cells: each.cells, slot, keepsZeros });
       to = this.nullsEnd(table, each, slot, from, to);
       if (to === from) return from;
     }
@@ -164,12 +190,7 @@ export class ValuesScan {
 
   /** The first row that is null where it must not be, or has the first value of a column; else `to`. */
   private nullsEnd(table: Table, values: Values, slot: Slot | undefined, from: number, to: number): number {
-    const column = table.columns.get(values.name);
-    const known = column !== undefined && isComplete(column);
-    // the row path notes the first null for its report
-    const takesNulls = known
-      ? isNullable(column)
-      : this.rowPath.nullOnly.get(this.rootTable)?.has(values.name) === true;
+    const takesNulls = this.sparse || this.takesNulls(table, values.name);
     const { cells } = values;
     if (cells === undefined) return takesNulls ? to : from;
     if (slot !== undefined && (takesNulls || cells.valid === null)) return to;
@@ -178,6 +199,13 @@ export class ValuesScan {
       if (isNull ? !takesNulls : slot === undefined) return row;
     }
     return to;
+  }
+
+  private takesNulls(table: Table, name: string): boolean {
+    const column = table.columns.get(name);
+    if (column !== undefined && isComplete(column)) return isNullable(column);
+    // the row path notes the first null for its report
+    return this.rowPath.nullOnly.get(this.rootTable)?.has(name) === true;
   }
 
   /** Fills rows from `first` on with the values from `from` on; returns the first that could not be put, or `to`. */
@@ -241,37 +269,31 @@ export class ValuesScan {
       if (end >= 0) {
         slot.cells.addTexts(data.subarray(values.textAt, end));
         slot.cells.setValid(first, valid, from, to - from);
+        values.note(to, end);
         return to;
       }
     }
     const bytes = slicedBuffer(data);
     let at = values.textAt;
     for (let row = from; row < to; row++) {
-      if (!isValidAt(valid, row)) continue;
+      if (valid !== null && !isValidAt(valid, row)) continue;
       const start = at + 4;
-      at = textsEnd(block, cells, row, row + 1, at, always);
-      if (!this.putText(state, target, first + row - from, bytes, start, at)) return row;
+      at = textEnd(block, cells, row, at);
+      if (isUnmarked(bytes, start, at) && putText(slot, first + row - from, bytes, start, at)) continue;
+      const text = decoder.decode(bytes.subarray(start, at));
+      if (!this.putValue(state, target, first + row - from, text)) return row;
     }
+    values.note(to, at);
     return to;
   }
 
-  private putText(
-    state: TableState,
-    target: Target,
-    row: number,
-    bytes: SlicedBuffer,
-    start: number,
-    end: number,
-  ): boolean {
-    if (isUnmarked(bytes, start, end) && putText(target.slot, row, bytes, start, end)) return true;
-    return this.putValue(state, target, row, decoder.decode(bytes.subarray(start, end)));
-  }
-
   /** Into the column, or into the variant that takes such values; false: that has to be made. */
-  private putValue(state: TableState, { slot, values }: Target, row: number, raw: JsonDoc): boolean {
+  private putValue(state: TableState, target: Target, row: number, raw: JsonDoc): boolean {
+    const { slot, values, keepsZeros } = target;
     const value = typeof raw === "string" ? decodeTyped(raw) : raw;
     const from = inferType(value);
-    const coerced = coerce(slot.type, from, value);
+    const refused = keepsZeros && losesZeros(slot.type, value);
+    const coerced = refused ? undefined : coerce(slot.type, from, value);
     if (coerced !== undefined) {
       putCell(slot, row, coerced);
       return true;

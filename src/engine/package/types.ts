@@ -40,14 +40,19 @@ export interface JobInfo {
   readonly bytes: number;
   /** Of the whole file, of forms that have no checksums inside. */
   readonly crc32?: number;
-  /** Extracted jobs of files: from which byte of the job on the rows come from which file and line (1-based). */
-  readonly origins?: readonly (readonly [byte: number, file: string, line: number])[];
+  /**
+   * Extracted jobs of files: from which byte of the job on, or from which row of blocks (0-based), the rows come from which file and
+   * line (1-based).
+   */
+  readonly origins?: readonly (readonly [at: number, file: string, line: number])[];
   /** Extracted jobs: types for columns that nothing else gives a type; see JsonlPage. */
   readonly guesses?: Readonly<Record<string, DataType>>;
   /** Extracted jobs of blocks: all columns in the order of a row's keys, those without any value too. */
   readonly columns?: readonly ExtractedColumn[];
   /** Extracted jobs of blocks whose columns have no types, only the values of lines: the keys of every row. */
   readonly keys?: readonly string[];
+  /** With `keys`: a row lacks those that it has no value for; else they are null in it. */
+  readonly sparse?: true;
 }
 
 export interface ResourceInPackage {

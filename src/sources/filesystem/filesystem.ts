@@ -9,7 +9,7 @@
 
 import { resolve } from "node:path";
 import { EngineError } from "../../engine/errors.ts";
-import { checkpoint, type JsonlPage, type Yielded } from "../../engine/extract/page.ts";
+import { checkpoint, type Yielded } from "../../engine/extract/page.ts";
 import type { SourceContext } from "../../engine/extract/resource.ts";
 import type { ResourceContext } from "../../engine/extract/resource-context.ts";
 import { S3Bucket } from "../s3/bucket.ts";
@@ -22,6 +22,7 @@ import {
   parseFilesystemConfig,
 } from "./config.ts";
 import { readCsv } from "./csv.ts";
+import type { FilePage } from "./file-page.ts";
 import { RunGuesses } from "./guesses.ts";
 import { readJson } from "./json.ts";
 import { readJsonl } from "./jsonl.ts";
@@ -140,13 +141,13 @@ export function readFile(
   config: Omit<ReadingConfig, "glob" | "on_changed">,
   warn: (message: string) => void = () => {},
   recycle = false,
-): AsyncGenerator<JsonlPage> {
+): AsyncGenerator<FilePage> {
   const { encoding } = config;
   const format =
     config.format === undefined || config.format === "auto" ? formatOf(source.name) : config.format;
   switch (format) {
     case "csv":
-      return readCsv(source, { ...config.csv, encoding, warn });
+      return readCsv(source, { ...config.csv, encoding, warn, recycle });
     case "jsonl":
       return readJsonl(source, { encoding, recycle });
     case "json":

@@ -5,15 +5,16 @@
  * files would else be thousands of jobs.
  */
 
-import { JsonlPage } from "../../engine/extract/page.ts";
+import { JsonlPage, TextsPage } from "../../engine/extract/page.ts";
 import type { DataType } from "../../engine/schema/types.ts";
+import type { FilePage } from "./file-page.ts";
 
 export class RunGuesses {
   private readonly known = new Map<string, DataType>();
   private together: Readonly<Record<string, DataType>> = {};
 
   /** The page with the run's guesses in place of its file's. */
-  apply(page: JsonlPage): JsonlPage {
+  apply(page: FilePage): FilePage {
     if (page.guesses === undefined) return page;
     let text: Record<string, DataType> | undefined;
     let grew = false;
@@ -29,6 +30,8 @@ export class RunGuesses {
     }
     if (grew) this.together = Object.fromEntries(this.known);
     const guesses = text === undefined ? this.together : { ...this.together, ...text };
-    return new JsonlPage(page.bytes, { origin: page.origin, guesses });
+    return page instanceof JsonlPage
+      ? new JsonlPage(page.bytes, { origin: page.origin, guesses })
+      : new TextsPage(page.buffer, page.keys, { origin: page.origin, guesses });
   }
 }

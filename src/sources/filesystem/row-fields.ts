@@ -1,6 +1,7 @@
-/** Adds where a row comes from to rows that are bytes already. */
+/** Adds where a row comes from to rows that are bytes or columns already. */
 
-import { JsonlPage } from "../../engine/extract/page.ts";
+import { JsonlPage, TextsPage } from "../../engine/extract/page.ts";
+import type { FilePage } from "./file-page.ts";
 
 export const FILE_NAME_KEY = "_file_name";
 export const ROW_ID_KEY = "_row_id";
@@ -12,15 +13,44 @@ const ZERO = 0x30;
 const DIGITS_MAX = 16;
 
 /** The page with `_file_name` as last key of each row. Lines that are not objects stay: the normalizer reports them. */
-export function withFileName(page: JsonlPage, name: string): JsonlPage {
+export function withFileName(page: FilePage, name: string): FilePage {
   return withRowFields(page, name).page;
 }
 
 /** The same, and `_row_id` behind it where a number is given for the page's first row; with the rows counted. */
 export function withRowFields(
-  page: JsonlPage,
+  page: FilePage,
   name: string,
   firstRow?: number,
+): { page: FilePage; rows: number } {
+  if (page instanceof JsonlPage) return inLines(page, name, firstRow);
+  // of a key that comes twice the later one counts
+  if (page.keys.includes(FILE_NAME_KEY) || page.keys.includes(ROW_ID_KEY))
+    return inLines(page.lines(), name, firstRow);
+  return inColumns(page, name, firstRow);
+}
+
+function inColumns(
+  page: TextsPage,
+  name: string,
+  firstRow: number | undefined,
+): { page: TextsPage; rows: number } {
+  const { buffer, keys } = page;
+  const { rows } = buffer;
+  const text = Buffer.from(name);
+  const names = buffer.byName.get(FILE_NAME_KEY) ?? buffer.addColumn(FILE_NAME_KEY, "text");
+  names.reserveText(rows * (4 + text.length));
+  names.fillText(0, rows, text);
+  if (firstRow === undefined) return { page: new TextsPage(buffer, [...keys, FILE_NAME_KEY], page), rows };
+  const ids = buffer.byName.get(ROW_ID_KEY) ?? buffer.addColumn(ROW_ID_KEY, "float64");
+  for (let row = 0; row < rows; row++) ids.setFloat(row, firstRow + row);
+  return { page: new TextsPage(buffer, [...keys, FILE_NAME_KEY, ROW_ID_KEY], page), rows };
+}
+
+function inLines(
+  page: JsonlPage,
+  name: string,
+  firstRow: number | undefined,
 ): { page: JsonlPage; rows: number } {
   const numbered = firstRow !== undefined;
   const rowId = numbered ? `,${JSON.stringify(ROW_ID_KEY)}:` : "";
