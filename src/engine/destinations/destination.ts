@@ -17,11 +17,16 @@ export interface Capabilities {
   readonly identifierLengthMax: number;
   /** The form of normalized jobs that it loads. */
   readonly jobFormat: JobFormat;
-  /**
-   * Milliseconds. A load that began while its source still yields is undone when no rows have come for so long: it keeps
-   * others from a database file, or from tables that it changes.
-   */
-  readonly aheadPauseMs: number;
+  /** When loading begins while a source still yields. */
+  readonly ahead: {
+    /**
+     * Milliseconds. It is undone when no rows have come for so long: it keeps others from a database file, or from
+     * tables that it changes.
+     */
+    readonly pauseMs: number;
+    /** A source that is read faster than this is not worth it. */
+    readonly bytesPerSecondMax: number;
+  };
 }
 
 export interface Destination {

@@ -16,12 +16,6 @@ import { packageStart } from "./package-start.ts";
 import type { Run } from "./run.ts";
 import { openSession } from "./session.ts";
 
-/**
- * Bytes a second. A source that is read as fast as files are copied keeps both cores busy, and is over soon: there is
- * nothing to gain by doing the rest between.
- */
-const COPYING_RATE = 400e6;
-
 interface Begun {
   readonly declared: DeclaredSchema;
   readonly normalizing: Normalizing;
@@ -66,8 +60,9 @@ export class PackageAhead {
       return;
     }
     try {
-      if (this.begun === undefined && job.bytes > (COPYING_RATE * (now - first.at)) / 1000) {
-        await this.giveUp("the source is as fast as copying");
+      const { bytesPerSecondMax } = this.run.pipeline.destination.capabilities.ahead;
+      if (this.begun === undefined && job.bytes > (bytesPerSecondMax * (now - first.at)) / 1000) {
+        await this.giveUp("the source is read too fast");
         return;
       }
       this.begun ??= await this.begin();
@@ -151,16 +146,16 @@ export class PackageAhead {
    * after its seal.
    */
   private watchPauses(): void {
-    const { aheadPauseMs } = this.run.pipeline.destination.capabilities;
+    const { pauseMs } = this.run.pipeline.destination.capabilities.ahead;
     const now = performance.now();
-    if (now - this.fullAt > aheadPauseMs) this.paused = true;
+    if (now - this.fullAt > pauseMs) this.paused = true;
     this.fullAt = now;
     clearTimeout(this.timer);
     if (this.paused) return;
     this.timer = setTimeout(() => {
       this.paused = true;
       this.closing = this.load.close().catch(() => {});
-    }, aheadPauseMs);
+    }, pauseMs);
     this.timer.unref();
   }
 

@@ -13,6 +13,7 @@ import { selectLoads, selectState, selectVersions, storedSchemaText } from "../.
 import { REPLACE_STRATEGIES, type ReplaceStrategy } from "../../sql/replace.ts";
 import type { Statement } from "../../sql/statement.ts";
 import type {
+  Capabilities,
   CommitReport,
   Destination,
   DestinationSession,
@@ -51,6 +52,13 @@ export interface DuckdbOptions {
  */
 const INSTANCES_OF_PROCESS = new DuckdbInstances();
 
+const CAPABILITIES: Capabilities = {
+  identifierLengthMax: 65536,
+  jobFormat: "parquet",
+  // Nobody else can open the file meanwhile. Reading as fast as files are copied keeps both cores busy, and is over soon.
+  ahead: { pauseMs: 1000, bytesPerSecondMax: 400e6 },
+};
+
 export function duckdb(
   options: DuckdbOptions,
   instances: DuckdbInstances = INSTANCES_OF_PROCESS,
@@ -66,8 +74,7 @@ export function duckdb(
     kind: "duckdb",
     type: "dlt.destinations.duckdb",
     name: options.name ?? null,
-    // nobody else can open the file meanwhile
-    capabilities: { identifierLengthMax: 65536, jobFormat: "parquet", aheadPauseMs: 1000 },
+    capabilities: CAPABILITIES,
     displayName: `duckdb:${options.path}`,
     async open(dataset, context, { create = true } = {}) {
       if (options.path === "" || options.path.startsWith(":memory:")) {

@@ -6,5 +6,5 @@ import type { Capabilities } from "../destination.ts";
 export const POSTGRES_CAPABILITIES: Capabilities = {
   identifierLengthMax: POSTGRES_IDENTIFIER_BYTES_MAX,
   jobFormat: "blocks",
-  aheadPauseMs: 2000,
+  ahead: { pauseMs: 2000, bytesPerSecondMax: Number.POSITIVE_INFINITY },
 };
