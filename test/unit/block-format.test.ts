@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -148,6 +149,21 @@ describe("a job file", () => {
     const rows = await dump(path);
     expect(rows.map((row) => row.id)).toEqual([5000, 1, 3000].flatMap((n) => [...Array(n).keys()]));
     expect(rows.every((row) => row.name === `a name of more than 12 bytes, ${row.id}`)).toBe(true);
+  });
+
+  test("holds blocks larger than what is read at a time, and small ones between", async () => {
+    const path = join(folder, "t.lwb");
+    const counts = [60_000, 7, 190_000, 3, 60_000, 60_000, 1];
+    await writeIds(path, ...counts);
+    expect(statSync(path).size).toBeGreaterThan(15 << 20);
+    const seen: number[] = [];
+    for await (const { rows, columns } of readBlocks(path)) {
+      const [ids] = columns;
+      const values = new BigInt64Array(ids!.data.buffer, ids!.data.byteOffset, rows);
+      expect(values.every((id, i) => id === BigInt(i))).toBe(true);
+      seen.push(rows);
+    }
+    expect(seen).toEqual(counts);
   });
 
   test("may have no block at all", async () => {
