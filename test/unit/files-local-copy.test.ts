@@ -1,4 +1,4 @@
-/** Parquet that is not on this machine is read through a temporary file, which stays nowhere. */
+/** Parquet that is not on this machine is read through a temporary file, and CSV is kept in one; neither stays. */
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -8,6 +8,8 @@ import { DuckDBInstance } from "@duckdb/node-api";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { thisProcess } from "../../src/engine/package/process-identity.ts";
 import { type ByteSource, memorySource } from "../../src/sources/filesystem/byte-source.ts";
+import { readCsv } from "../../src/sources/filesystem/csv.ts";
+import { copiedWhileRead } from "../../src/sources/filesystem/local-copy.ts";
 import { readParquet } from "../../src/sources/filesystem/parquet.ts";
 
 const work = mkdtempSync(join(tmpdir(), "loadwright-copy-"));
@@ -119,4 +121,72 @@ test("a disk that fills up meanwhile is told in the same way", async () => {
     code: "EXTRACT_FAILED",
     hint: expect.stringContaining("TMPDIR"),
   });
+});
+
+const CSV = `id,name\n${Array.from({ length: 200_000 }, (_, id) => `${id},"n ${id}"\n`).join("")}`;
+
+/** As it comes from a bucket, in pieces; with how often it was asked for. */
+function csvObject(source: Partial<ByteSource> = {}): { source: ByteSource; asked: () => number } {
+  let asked = 0;
+  const content = Buffer.from(CSV);
+  return {
+    asked: () => asked,
+    source: {
+      ...memorySource("s3://lake/rows.csv", content),
+      remote: true,
+      async *open() {
+        asked++;
+        for (let at = 0; at < content.length; at += 65_536) yield content.subarray(at, at + 65_536);
+      },
+      ...source,
+    },
+  };
+}
+
+async function idsOf(source: ByteSource): Promise<number> {
+  let rows = 0;
+  for await (const page of readCsv(source, { recycle: true })) {
+    expect(page.guesses).toEqual({ id: "bigint", name: "text" });
+    const lines = Buffer.from(page.lines().bytes).toString().trimEnd().split("\n");
+    for (const line of lines) expect(JSON.parse(line)).toEqual({ id: `${rows}`, name: `n ${rows++}` });
+  }
+  return rows;
+}
+
+test("a CSV object is transferred once, and its copy is gone afterwards", async () => {
+  const { source, asked } = csvObject();
+  expect(await idsOf(source)).toBe(200_000);
+  expect(asked()).toBe(1);
+});
+
+test("without room for a copy a CSV object is transferred twice", async () => {
+  const { source, asked } = csvObject({ size: 2 ** 52 });
+  expect(await idsOf(source)).toBe(200_000);
+  expect(asked()).toBe(2);
+});
+
+test("a CSV object whose copy cannot be written is transferred twice", async () => {
+  const { source, asked } = csvObject();
+  const copied = await copiedWhileRead(source);
+  try {
+    for await (const _bytes of copied.source.open()) {
+      // somebody takes the folder away before the first megabyte is written
+      rmSync(join(temporary, readdirSync(temporary)[0] ?? "gone"), { recursive: true, force: true });
+    }
+    for await (const _bytes of copied.source.open()) break;
+    expect(asked()).toBe(2);
+  } finally {
+    await copied[Symbol.asyncDispose]();
+  }
+});
+
+test("a CSV reader that stops early, and a transfer that fails, leave no copy", async () => {
+  for await (const _page of readCsv(csvObject().source)) break;
+  const { source } = csvObject({
+    async *open() {
+      yield Buffer.from("id,name\n1,a\n");
+      throw new Error("the connection broke");
+    },
+  });
+  await expect(readCsv(source).next()).rejects.toThrow("the connection broke");
 });

@@ -16,6 +16,8 @@ export interface ByteSource {
    * only guessed when the source can be read again.
    */
   readonly reopen?: boolean;
+  /** Opening it transfers it: whoever needs it twice keeps a copy. */
+  readonly remote?: boolean;
   /** The path on this machine, for readers that need to seek (Parquet). */
   readonly localPath?: string;
   open(options?: OpenOptions): AsyncIterable<Uint8Array>;

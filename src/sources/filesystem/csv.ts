@@ -11,6 +11,7 @@ import type { DataType } from "../../engine/schema/types.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { type CellOptions, type CsvCells, csvCells } from "./csv-cells.ts";
 import { inferCsv } from "./csv-infer.ts";
+import { copiedWhileRead } from "./local-copy.ts";
 
 export interface CsvOptions extends CellOptions {
   /** `text`: columns that are new become text, whatever their cells look like. Default `infer`. */
@@ -33,9 +34,10 @@ export async function* readCsv(source: ByteSource, options: CsvOptions = {}): As
   if (options.types === "text") {
     yield* pages(source, options);
   } else if (source.reopen === true) {
-    const columns = await inferCsv(source, options);
+    await using copied = await copiedWhileRead(source);
+    const columns = await inferCsv(copied.source, options);
     // what is wrong with the header was said in the first pass
-    if (columns !== undefined) yield* pages(source, { ...options, warn: undefined }, columns.guesses);
+    if (columns !== undefined) yield* pages(copied.source, { ...options, warn: undefined }, columns.guesses);
   } else {
     options.warn?.(
       `${source.name} can be read only once, so its columns are text: types need a pass of their own.`,

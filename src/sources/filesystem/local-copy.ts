@@ -3,12 +3,12 @@
  * next one removes it.
  */
 
-import { mkdtemp, open, readdir, readFile, rm, statfs, writeFile } from "node:fs/promises";
+import { type FileHandle, mkdtemp, open, readdir, readFile, rm, statfs, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EngineError } from "../../engine/errors.ts";
 import { hasEnded, type ProcessIdentity, thisProcess } from "../../engine/package/process-identity.ts";
-import type { ByteSource } from "./byte-source.ts";
+import { type ByteSource, localFile } from "./byte-source.ts";
 
 const PREFIX = "loadwright-copy-";
 /** Beside the copy: the process that made it. */
@@ -22,16 +22,11 @@ export async function localCopy(source: ByteSource): Promise<{ path: string } & 
   if (source.localPath !== undefined) {
     return { path: source.localPath, [Symbol.asyncDispose]: async () => {} };
   }
-  const parent = tmpdir();
-  await removeLeftOvers(parent);
-  const { bavail, bsize } = await statfs(parent);
+  const bytesFree = await freeBytes();
   // known before anything is transferred, or in vain
-  if ((source.size ?? 0) > bavail * bsize) throw noRoom(source, parent, bavail * bsize);
-  const folder = await mkdtemp(join(parent, PREFIX));
-  const remove = () => rm(folder, { recursive: true, force: true });
+  if ((source.size ?? 0) > bytesFree) throw noRoom(source, bytesFree);
+  const { path, remove } = await temporaryFile();
   try {
-    await writeFile(join(folder, OWNER), JSON.stringify(thisProcess()));
-    const path = join(folder, "file");
     const file = await open(path, "wx", 0o600);
     try {
       for await (const bytes of source.open()) await file.appendFile(bytes);
@@ -42,11 +37,112 @@ export async function localCopy(source: ByteSource): Promise<{ path: string } & 
   } catch (error) {
     await remove();
     const { code } = error as { code?: unknown };
-    throw code === "ENOSPC" || code === "EDQUOT" ? noRoom(source, parent, undefined, error) : error;
+    throw code === "ENOSPC" || code === "EDQUOT" ? noRoom(source, undefined, error) : error;
   }
 }
 
-function noRoom(source: ByteSource, folder: string, bytesFree?: number, cause?: unknown): EngineError {
+/**
+ * The source, which keeps a copy on this machine the first time that it is read to its end, and is read from there
+ * from then on; from where it is, if there is no room for a copy. Disposing removes the copy.
+ */
+export async function copiedWhileRead(source: ByteSource): Promise<{ source: ByteSource } & AsyncDisposable> {
+  const { name, size } = source;
+  const there =
+    source.remote === true && (size ?? 0) <= (await freeBytes().catch(() => 0))
+      ? await temporaryFile().catch(() => undefined)
+      : undefined;
+  if (there === undefined) return { source, [Symbol.asyncDispose]: async () => {} };
+  const { path, remove } = there;
+  let state: "none" | "whole" | "failed" = "none";
+  async function* copying(): AsyncGenerator<Uint8Array> {
+    const copy = new CopyFile(path);
+    try {
+      for await (const bytes of source.open()) {
+        await copy.append(bytes);
+        yield bytes;
+      }
+      state = (await copy.finish()) ? "whole" : "failed";
+    } finally {
+      await copy.close();
+    }
+  }
+  const copied: ByteSource = {
+    ...source,
+    open(options) {
+      if (state === "whole") return localFile(path, name, size).open(options);
+      return state === "none" ? copying() : source.open(options);
+    },
+  };
+  return { source: copied, [Symbol.asyncDispose]: remove };
+}
+
+const WRITE_BYTES = 1 << 20;
+
+/** Written behind whoever reads the bytes. What fails is no failure of theirs. */
+class CopyFile {
+  private readonly path: string;
+  private file: FileHandle | undefined;
+  private parts: Uint8Array[] = [];
+  private bytes = 0;
+  private writing: Promise<void> = Promise.resolve();
+  private failed = false;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  async append(bytes: Uint8Array): Promise<void> {
+    if (this.failed) return;
+    this.parts.push(bytes);
+    this.bytes += bytes.length;
+    if (this.bytes >= WRITE_BYTES) await this.write();
+  }
+
+  /** Is the copy whole? */
+  async finish(): Promise<boolean> {
+    await this.write();
+    await this.writing;
+    return !this.failed;
+  }
+
+  async close(): Promise<void> {
+    await this.writing;
+    await this.file?.close();
+  }
+
+  /** Begins a write when the one before has ended. */
+  private async write(): Promise<void> {
+    await this.writing;
+    const { parts } = this;
+    this.parts = [];
+    this.bytes = 0;
+    this.writing = this.writeParts(parts).catch(() => {
+      this.failed = true;
+    });
+  }
+
+  private async writeParts(parts: readonly Uint8Array[]): Promise<void> {
+    this.file ??= await open(this.path, "wx", 0o600);
+    for (const bytes of parts) await this.file.appendFile(bytes);
+  }
+}
+
+async function freeBytes(): Promise<number> {
+  const { bavail, bsize } = await statfs(tmpdir());
+  return bavail * bsize;
+}
+
+/** In a folder of its own, which `remove` removes. */
+async function temporaryFile(): Promise<{ path: string; remove(): Promise<void> }> {
+  const parent = tmpdir();
+  await removeLeftOvers(parent);
+  const folder = await mkdtemp(join(parent, PREFIX));
+  await writeFile(join(folder, OWNER), JSON.stringify(thisProcess()));
+  return { path: join(folder, "file"), remove: () => rm(folder, { recursive: true, force: true }) };
+}
+
+function noRoom(source: ByteSource, bytesFree?: number, cause?: unknown): EngineError {
+  const folder = tmpdir();
   return new EngineError(
     "EXTRACT_FAILED",
     `The folder for temporary files, ${folder}, has no room for a copy of ${source.name}.`,

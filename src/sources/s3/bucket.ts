@@ -107,6 +107,7 @@ export class S3Bucket {
       name: this.url(object.key),
       size: object.size,
       reopen: true,
+      remote: true,
       open: () => this.read(object, signal),
     };
   }
