@@ -1,16 +1,18 @@
 /**
  * A table of Postgres into a DuckDB file and back into Postgres, beside `psql \copy` out to a file and in again.
  *
- *     node bench/sql-database.ts [--rows 1000000] [--runs 3] [--no-indexes]
+ *     node bench/sql-database.ts [--rows 1000000] [--runs 3] [--no-indexes] [--dlt-rows 100000]
  *
  * Each step is a process of its own, timed from outside. Which of the two goes first alternates. After every
  * run the checksums of all columns are compared: source table, DuckDB table, and the table that came back.
  * By default the Postgres destination makes a unique index on _dlt_id, which \copy has none of; --no-indexes leaves
  * it out (create_indexes = false). Run it with nice where the machine is shared, and only trust the ratio.
+ * With DLT_PYTHON, a Python that has dlt, SQLAlchemy, psycopg2, connectorx and pyarrow, the first leg is done by dlt's backends too;
+ * by its default one, which is slow, from a table of --dlt-rows: its rate is compared.
  * The server is a temporary one with its defaults (fsync on), from POSTGRES_BIN or whatever the tests would use.
  */
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
@@ -38,8 +40,13 @@ const { values } = parseArgs({
     to: { type: "string" },
     folder: { type: "string" },
     "no-indexes": { type: "boolean", default: false },
+    "dlt-rows": { type: "string", default: "100000" },
   },
 });
+
+/** dlt's default first; it gets fewer rows. */
+const BACKENDS = ["sqlalchemy", "pyarrow", "connectorx"] as const;
+const python = process.env.DLT_PYTHON;
 
 if (values.step !== undefined) await step(values.step, values.from!, values.to!, values.folder!);
 else await bench(Number(values.rows), Number(values.runs));
@@ -69,6 +76,8 @@ async function bench(rows: number, runs: number): Promise<void> {
   try {
     const url = await createDatabase(server.url, "bench");
     const client = new pg.Client({ connectionString: url });
+    // the server ends with the bench, after whatever went wrong there
+    client.on("error", () => {});
     await client.connect();
     await client.query("alter system reset all; select pg_reload_conf()").catch(() => {});
     await client.query(`create table orders (${COLUMNS})`);
@@ -80,12 +89,16 @@ async function bench(rows: number, runs: number): Promise<void> {
       [rows],
     );
     await client.query("vacuum analyze orders; checkpoint").catch(() => {});
+    const dltRows = Math.min(rows, Number(values["dlt-rows"]));
+    await client.query(`create table some_orders (${COLUMNS})`);
+    await client.query("insert into some_orders select * from orders where id <= $1", [dltRows]);
     const found: { ours: number[]; psql: number[]; out: number[]; back: number[] } = {
       ours: [],
       psql: [],
       out: [],
       back: [],
     };
+    const dlt = Object.fromEntries(BACKENDS.map((backend): [string, number[]] => [backend, []]));
     for (let run = 0; run < runs; run++) {
       for (const who of run % 2 === 0 ? (["ours", "psql"] as const) : (["psql", "ours"] as const)) {
         const folder = mkdtempSync(join(tmpdir(), "loadwright-bench-"));
@@ -131,6 +144,11 @@ async function bench(rows: number, runs: number): Promise<void> {
         }
         rmSync(folder, { recursive: true, force: true });
       }
+      if (python === undefined) continue;
+      for (const backend of BACKENDS) {
+        const table = backend === BACKENDS[0] ? "some_orders" : "orders";
+        dlt[backend]!.push(await withDlt(python, client, url, table, backend));
+      }
     }
     await client.end();
     const result = {
@@ -145,6 +163,9 @@ async function bench(rows: number, runs: number): Promise<void> {
       indexes: !values["no-indexes"],
       seconds: found,
       ratio: median(found.psql) / median(found.ours),
+      ...(python === undefined
+        ? {}
+        : { dlt, dltRows: { sqlalchemy: dltRows, pyarrow: rows, connectorx: rows } }),
     };
     mkdirSync(join(import.meta.dirname, "results"), { recursive: true });
     writeFileSync(join(import.meta.dirname, "results", "sql-database.json"), JSON.stringify(result, null, 2));
@@ -158,9 +179,36 @@ async function bench(rows: number, runs: number): Promise<void> {
     line("loadwright DuckDB → Postgres", found.back);
     line("loadwright, both", found.ours);
     console.log(`rate beside psql: ${result.ratio.toFixed(2)} (both legs beside out + in)`);
+    for (const backend of python === undefined ? [] : BACKENDS) {
+      line(`dlt, ${backend}, Postgres → DuckDB`, dlt[backend]!);
+      const loaded = backend === BACKENDS[0] ? dltRows : rows;
+      const ratio = rows / median(found.out) / (loaded / median(dlt[backend]!));
+      console.log(`  of ${loaded} rows; loadwright's rate is ${ratio.toFixed(2)} times as high`);
+    }
   } finally {
     await server.stop();
   }
+}
+
+/** Seconds, of a whole process. */
+async function withDlt(
+  python: string,
+  client: pg.Client,
+  url: string,
+  table: string,
+  backend: string,
+): Promise<number> {
+  const folder = mkdtempSync(join(tmpdir(), "loadwright-bench-"));
+  const script = join(import.meta.dirname, "contenders", "dlt_sql.py");
+  const args = [script, url, table, join(folder, "copy.duckdb"), folder, backend];
+  const started = performance.now();
+  const told = execFileSync(python, args, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+  const seconds = (performance.now() - started) / 1000;
+  const sums = `select concat_ws(' ', count(*), sum(id), sum(account_id)) as sums from ${table}`;
+  const [row] = (await client.query<{ sums: string }>(sums)).rows;
+  if (told.trim() !== row?.sums) throw new Error(`dlt, ${backend}, loaded ${told} and not ${row?.sums}`);
+  rmSync(folder, { recursive: true, force: true });
+  return seconds;
 }
 
 async function compare(client: pg.Client, file: string): Promise<void> {
