@@ -12,7 +12,7 @@ import { describe, expect, it } from "vitest";
 import { nestedRowId } from "../../src/engine/interop/hash.ts";
 import { parseJsonDocument, plainJson } from "../../src/engine/interop/json.ts";
 import { Scanner } from "../../src/engine/normalize/scanner.ts";
-import type { DataType, WriteDisposition } from "../../src/engine/schema/types.ts";
+import { DATA_TYPES, type WriteDisposition } from "../../src/engine/schema/types.ts";
 import { bumpSchema, schemaToStored } from "../../src/engine/schema/version.ts";
 import { type Cells, type Declared, PLAIN, ROOT, setUp, take } from "../support/normalized.ts";
 
@@ -303,23 +303,8 @@ const batches = fc
     fc.array(fc.array(line(documentOf(members)), { maxLength: 25 }), { minLength: 1, maxLength: 3 }),
   );
 
-const TYPES: readonly DataType[] = [
-  ...([
-    "text",
-    "bigint",
-    "double",
-    "bool",
-    "timestamp",
-    "date",
-    "time",
-    "decimal",
-    "wei",
-    "binary",
-    "json",
-  ] as const),
-];
 const column = fc.record(
-  { data_type: fc.constantFrom(...TYPES), nullable: fc.constantFrom(true, true, false) },
+  { data_type: fc.constantFrom(...DATA_TYPES), nullable: fc.constantFrom(true, true, false) },
   { requiredKeys: ["nullable"] },
 );
 const declarations: fc.Arbitrary<Declared> = fc.record(
@@ -329,7 +314,9 @@ const declarations: fc.Arbitrary<Declared> = fc.record(
     columns: fc.dictionary(fc.constantFrom("id", "a", "b", "foo_bar", "a__b", "value"), column, {
       maxKeys: 2,
     }),
-    guesses: fc.dictionary(fc.constantFrom("id", "a", "fooBar"), fc.constantFrom(...TYPES), { maxKeys: 2 }),
+    guesses: fc.dictionary(fc.constantFrom("id", "a", "fooBar"), fc.constantFrom(...DATA_TYPES), {
+      maxKeys: 2,
+    }),
   },
   { requiredKeys: ["disposition", "columns"] },
 );
@@ -358,7 +345,7 @@ describe("the scanner leaves what the row path leaves", () => {
     );
   });
 
-  it.each(TYPES)("for a column of %s where a file calls it text and has zeros in front", (type) => {
+  it.each(DATA_TYPES)("for a column of %s where a file calls it text and has zeros in front", (type) => {
     const lines = ["1", "007", "-01.5", " 02", "0", "0.5", "010"].map((cell) => `{"a":"${cell}"}`);
     const columns = { a: { data_type: type } };
     for (const guesses of [undefined, { a: "text" }] as const)
@@ -370,7 +357,7 @@ describe("the scanner leaves what the row path leaves", () => {
       fc.property(
         scalars[usual]!,
         fc.array(fc.oneof(anyScalar, scalars[usual]!), { maxLength: 20 }),
-        fc.option(fc.constantFrom(...TYPES), { nil: undefined }),
+        fc.option(fc.constantFrom(...DATA_TYPES), { nil: undefined }),
         (first, values, type) => {
           const lines = [first, ...values].map((value) => `{"a":${value}}`);
           same([lines], type ? { ...PLAIN, columns: { a: { data_type: type } } } : PLAIN);

@@ -20,7 +20,7 @@ import { dumpBlocks } from "../../src/engine/package/block-format.ts";
 import type { JobInfo } from "../../src/engine/package/types.ts";
 import { updateTable } from "../../src/engine/schema/merge.ts";
 import { namingByName } from "../../src/engine/schema/naming.ts";
-import type { Column, Contract, ContractMode, DataType } from "../../src/engine/schema/types.ts";
+import { type Column, type Contract, type ContractMode, DATA_TYPES } from "../../src/engine/schema/types.ts";
 import { bumpSchema, newSchema, schemaToStored } from "../../src/engine/schema/version.ts";
 import { memorySource } from "../../src/sources/filesystem/byte-source.ts";
 import { type CsvOptions, readCsv } from "../../src/sources/filesystem/csv.ts";
@@ -284,17 +284,6 @@ describe("rows of CSV files as columns", () => {
     cell,
   ];
   const keys = ["id", "Price", "a b", "größe", "_note", "k2"];
-  const TYPES: readonly DataType[] = [
-    "text",
-    "bigint",
-    "double",
-    "bool",
-    "timestamp",
-    "date",
-    "decimal",
-    "json",
-    "time",
-  ];
   const fileOf = fc.integer({ min: 1, max: keys.length }).chain((width) =>
     fc
       .array(fc.constantFrom(...kinds), { minLength: width, maxLength: width })
@@ -319,7 +308,10 @@ describe("rows of CSV files as columns", () => {
     columns: fc
       .dictionary(
         fc.constantFrom("id", "price", "a_b", "k2"),
-        fc.record({ data_type: fc.constantFrom(...TYPES), nullable: fc.constantFrom(true, true, false) }),
+        fc.record({
+          data_type: fc.constantFrom(...DATA_TYPES),
+          nullable: fc.constantFrom(true, true, false),
+        }),
         { maxKeys: 2 },
       )
       // of two required columns without a value either may be the one that is named

@@ -18,7 +18,7 @@ import { Scanner } from "../../src/engine/normalize/scanner.ts";
 import { ValuesScan } from "../../src/engine/normalize/values-scan.ts";
 import { type Block, BlockFileWriter, readBlocks } from "../../src/engine/package/block-format.ts";
 import { SpareMemory } from "../../src/engine/package/spare-memory.ts";
-import type { DataType } from "../../src/engine/schema/types.ts";
+import { DATA_TYPES } from "../../src/engine/schema/types.ts";
 import { bumpSchema, schemaToStored } from "../../src/engine/schema/version.ts";
 import { type Cells, type Declared, PLAIN, ROOT, setUp, take } from "../support/normalized.ts";
 
@@ -293,18 +293,6 @@ describe("rows that are extracted as columns", () => {
     "number",
     "any",
   );
-  const types: readonly DataType[] = [
-    "text",
-    "bigint",
-    "double",
-    "bool",
-    "timestamp",
-    "date",
-    "decimal",
-    "json",
-    "time",
-    "binary",
-  ];
   const pageOf = (drawn: readonly string[]) =>
     fc.array(fc.tuple(...drawn.map((each) => fc.option(kinds[each]!, { freq: 6 }))), {
       minLength: 1,
@@ -321,7 +309,10 @@ describe("rows that are extracted as columns", () => {
           maxLength: 4,
         }),
       ),
-      fc.array(fc.option(fc.constantFrom(...types), { freq: 3 }), { minLength: width, maxLength: width }),
+      fc.array(fc.option(fc.constantFrom(...DATA_TYPES), { freq: 3 }), {
+        minLength: width,
+        maxLength: width,
+      }),
     );
   });
 

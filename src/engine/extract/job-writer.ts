@@ -57,6 +57,7 @@ interface OpenTexts {
 }
 
 type OpenJob = OpenLines | OpenColumns | OpenValues | OpenTexts;
+type JobOfKind<Kind extends OpenJob["kind"]> = Extract<OpenJob, { readonly kind: Kind }>;
 
 export interface JobWriterOptions {
   readonly dir: string;
@@ -151,48 +152,29 @@ export class JobWriter {
   }
 
   private async writeBlock(table: string, { buffer, columns }: ColumnsPage): Promise<void> {
-    let job = this.open.get(table);
-    const fits = job?.kind === "columns" && job.columns === columns && job.writer.bytes < this.jobBytesMax;
-    if (job && !fits) await this.closeFull(table);
-    if (!fits) {
-      const file = formatJobName({ table, fileId: newFileId(), retry: 0, format: "blocks" });
-      const writer = await BlockFileWriter.create(join(this.dir, file), this.memories);
-      job = { kind: "columns", file, writer, columns };
-      this.opened(table, job);
-    }
-    await (job as OpenColumns).writer.append(buffer);
+    const isLike = (job: OpenColumns): boolean => job.columns === columns;
+    const job = await this.jobFor(table, "columns", isLike, async (file, path) => {
+      return { kind: "columns", file, writer: await BlockFileWriter.create(path, this.memories), columns };
+    });
+    await job.writer.append(buffer);
   }
 
   private async writeTexts(table: string, { buffer, keys, guesses, origin }: TextsPage): Promise<void> {
-    let job = this.open.get(table);
-    const fits =
-      job?.kind === "texts" &&
-      sameKeys(job.keys, keys) &&
-      sameGuesses(job.guesses, guesses) &&
-      job.writer.bytes < this.jobBytesMax;
-    if (job && !fits) await this.closeFull(table);
-    if (!fits) {
-      const file = formatJobName({ table, fileId: newFileId(), retry: 0, format: "blocks" });
-      const writer = await JoinedBlocks.create(join(this.dir, file), this.memories);
-      job = { kind: "texts", file, writer, keys, guesses, origins: [] };
-      this.opened(table, job);
-    }
-    const { writer, origins } = job as OpenTexts;
-    origins.push([writer.rows, origin.file, origin.line]);
-    await writer.append(buffer);
+    const isLike = (job: OpenTexts): boolean => sameKeys(job.keys, keys) && sameGuesses(job.guesses, guesses);
+    const job = await this.jobFor(table, "texts", isLike, async (file, path) => {
+      const writer = await JoinedBlocks.create(path, this.memories);
+      return { kind: "texts", file, writer, keys, guesses, origins: [] };
+    });
+    job.origins.push([job.writer.rows, origin.file, origin.line]);
+    await job.writer.append(buffer);
   }
 
   private async writeValues(table: string, { bytes, rows, keys }: ValuesBlock): Promise<void> {
-    let job = this.open.get(table);
-    const fits = job?.kind === "values" && sameKeys(job.keys, keys) && job.writer.bytes < this.jobBytesMax;
-    if (job && !fits) await this.closeFull(table);
-    if (!fits) {
-      const file = formatJobName({ table, fileId: newFileId(), retry: 0, format: "blocks" });
-      const writer = await BlockFileWriter.create(join(this.dir, file), this.memories);
-      job = { kind: "values", file, writer, keys };
-      this.opened(table, job);
-    }
-    await (job as OpenValues).writer.appendCopy(bytes, rows);
+    const isLike = (job: OpenValues): boolean => sameKeys(job.keys, keys);
+    const job = await this.jobFor(table, "values", isLike, async (file, path) => {
+      return { kind: "values", file, writer: await BlockFileWriter.create(path, this.memories), keys };
+    });
+    await job.writer.appendCopy(bytes, rows);
   }
 
   private async write(
@@ -202,21 +184,11 @@ export class JobWriter {
     guesses: Guesses | undefined,
     origin: Origin | undefined,
   ): Promise<void> {
-    let job = this.open.get(table);
     // guesses belong to a whole job
-    if (
-      job &&
-      (job.kind !== "lines" || job.bytes >= this.jobBytesMax || !sameGuesses(job.guesses, guesses))
-    ) {
-      await this.closeFull(table);
-      job = undefined;
-    }
-    if (!job) {
-      const file = formatJobName({ table, fileId: newFileId(), retry: 0, format: "typed-jsonl" });
-      const handle = await open(join(this.dir, file), "wx");
-      job = { kind: "lines", file, handle, guesses, origins: [], rows: 0, bytes: 0 };
-      this.opened(table, job);
-    }
+    const isLike = (job: OpenLines): boolean => sameGuesses(job.guesses, guesses);
+    const job = await this.jobFor(table, "lines", isLike, async (file, path) => {
+      return { kind: "lines", file, handle: await open(path, "wx"), guesses, origins: [], rows: 0, bytes: 0 };
+    });
     if (origin) job.origins.push([job.bytes, origin.file, origin.line]);
     job.rows += rows;
     job.bytes += bytes.length;
@@ -225,9 +197,25 @@ export class JobWriter {
     }
   }
 
-  private opened(table: string, job: OpenJob): void {
+  /** The open job of the table, if it is of the kind, like what is to be written, and not full; else another one. */
+  private async jobFor<Kind extends OpenJob["kind"]>(
+    table: string,
+    kind: Kind,
+    isLike: (job: JobOfKind<Kind>) => boolean,
+    create: (file: string, path: string) => Promise<JobOfKind<Kind>>,
+  ): Promise<JobOfKind<Kind>> {
+    const open = this.open.get(table);
+    if (open !== undefined) {
+      const isFull = (open.kind === "lines" ? open.bytes : open.writer.bytes) >= this.jobBytesMax;
+      if (open.kind === kind && !isFull && isLike(open as JobOfKind<Kind>)) return open as JobOfKind<Kind>;
+      await this.closeFull(table);
+    }
+    const format = kind === "lines" ? "typed-jsonl" : "blocks";
+    const file = formatJobName({ table, fileId: newFileId(), retry: 0, format });
+    const job = await create(file, join(this.dir, file));
     this.open.set(table, job);
     if (!this.closing.has(table)) this.closing.set(table, []);
+    return job;
   }
 
   /** Closes what is open; the jobs are complete then. */

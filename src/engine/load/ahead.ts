@@ -16,17 +16,42 @@ export class LoadAhead {
   private session: DestinationSession | undefined;
   private load: PackageLoad | undefined;
   private begun: Promise<void> | undefined;
-  private closed = false;
+  private closed: Promise<void> | undefined;
+  private pauseMs: number | undefined;
+  private timer: NodeJS.Timeout | undefined;
 
   constructor(open: () => Promise<DestinationSession>) {
     this.open = open;
   }
 
+  /**
+   * From now on it is closed when no job has come for so long: a load that has begun keeps others from the
+   * destination's file, or from tables that it changes.
+   */
+  closeInPause(pauseMs: number): void {
+    this.pauseMs = pauseMs;
+    this.awaitNext();
+  }
+
+  /** All rows are there: no pause matters any more. */
+  allCame(): void {
+    clearTimeout(this.timer);
+    this.pauseMs = undefined;
+  }
+
   /** Returns at once; what fails is met again, and reported, when the whole package is loaded. */
   add(start: PackageStart, schema: Schema, job: TableJobs): void {
     if (this.closed) return;
+    this.awaitNext();
     this.begun ??= this.begin(start);
     this.begun = this.begun.then(() => this.load?.add(schema, job));
+  }
+
+  private awaitNext(): void {
+    clearTimeout(this.timer);
+    if (this.pauseMs === undefined) return;
+    this.timer = setTimeout(() => void this.close().catch(() => {}), this.pauseMs);
+    this.timer.unref();
   }
 
   private async begin(start: PackageStart): Promise<void> {
@@ -42,6 +67,7 @@ export class LoadAhead {
   async idle(): Promise<void> {
     await this.begun;
     await this.load?.idle();
+    await this.closed?.catch(() => {});
   }
 
   /** What was begun, for who commits the package and closes the session. */
@@ -54,9 +80,14 @@ export class LoadAhead {
     return { session, load };
   }
 
-  /** Undoes what nobody has taken. */
-  async close(): Promise<void> {
-    this.closed = true;
+  /** Undoes what nobody has taken. Nothing is added from now on. */
+  close(): Promise<void> {
+    clearTimeout(this.timer);
+    this.closed ??= this.undo();
+    return this.closed;
+  }
+
+  private async undo(): Promise<void> {
     const begun = await this.take();
     await begun?.load.abandon();
     await begun?.session.close();

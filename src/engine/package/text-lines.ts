@@ -2,6 +2,8 @@
  * Rows whose cells are texts, as JSON Lines: for whatever has to look at single rows. A row has the keys of its cells
  * only. It is followed by as many blank lines as there are in its file before the next one: the n-th line is
  * the n-th of the file from the first row on.
+ *
+ * Bytes are copied to bytes: through strings, as linesOfColumns does it, a CSV file with a filter takes half as long again.
  */
 
 import { type BlockColumn, isValidAt } from "./block-format.ts";

@@ -30,14 +30,8 @@ export class PackageAhead {
   private givenUp = false;
   private sealed = false;
   private load: LoadAhead;
-  /** No job of this package is loaded ahead any more. */
-  private paused = false;
   /** The first full job of the source, and when it was full. */
   private first: { readonly job: JobInfo; readonly at: number } | undefined;
-  /** When a normalized job was full last. */
-  private fullAt = 0;
-  private timer: NodeJS.Timeout | undefined;
-  private closing: Promise<void> | undefined;
 
   constructor(run: Run, extracting: OpenPackage, declared: () => Schema) {
     this.run = run;
@@ -56,7 +50,7 @@ export class PackageAhead {
     const now = performance.now();
     if (first === undefined) {
       this.first = { job, at: now };
-      this.fullAt = now;
+      this.load.closeInPause(this.run.pipeline.destination.capabilities.ahead.pauseMs);
       return;
     }
     try {
@@ -86,7 +80,7 @@ export class PackageAhead {
   /** After the seal: goes on with what was normalized, or begins anew if the sealed package says anything else. */
   async normalize(manifest: Manifest, schema: Schema): Promise<Normalizing> {
     this.sealed = true;
-    clearTimeout(this.timer);
+    this.load.allCame();
     const { begun, run } = this;
     if (begun && !this.givenUp) {
       const asForeseen = manifest.refused_tables === undefined && begun.declared.become(schema);
@@ -100,9 +94,8 @@ export class PackageAhead {
   }
 
   /** Returns when nothing is read from the jobs any more. */
-  async idle(): Promise<void> {
-    await this.closing;
-    await this.load.idle();
+  idle(): Promise<void> {
+    return this.load.idle();
   }
 
   /** What of the load has begun, for who commits the package. */
@@ -112,8 +105,6 @@ export class PackageAhead {
 
   /** Undoes what nobody has taken. */
   async close(): Promise<void> {
-    clearTimeout(this.timer);
-    await this.closing;
     if (!this.sealed) await this.giveUp("the package was not sealed");
     await this.load.close();
   }
@@ -135,28 +126,7 @@ export class PackageAhead {
     { jobsDir }: OpenPackage,
   ): Promise<(job: JobInfo) => void> {
     const start = await packageStart(this.run, known);
-    return (job) => {
-      if (!this.sealed) this.watchPauses();
-      if (!this.paused) this.load.add(start, schema, jobsByTable([job], jobsDir)[0]!);
-    };
-  }
-
-  /**
-   * Loading begins only while rows come fast, and is undone when the source pauses; the whole package is then loaded
-   * after its seal.
-   */
-  private watchPauses(): void {
-    const { pauseMs } = this.run.pipeline.destination.capabilities.ahead;
-    const now = performance.now();
-    if (now - this.fullAt > pauseMs) this.paused = true;
-    this.fullAt = now;
-    clearTimeout(this.timer);
-    if (this.paused) return;
-    this.timer = setTimeout(() => {
-      this.paused = true;
-      this.closing = this.load.close().catch(() => {});
-    }, pauseMs);
-    this.timer.unref();
+    return (job) => this.load.add(start, schema, jobsByTable([job], jobsDir)[0]!);
   }
 
   private async giveUp(cause: string): Promise<void> {

@@ -5,6 +5,7 @@
 
 import { type FileHandle, open } from "node:fs/promises";
 import { EngineError } from "../../engine/errors.ts";
+import { SpareMemory } from "../../engine/package/spare-memory.ts";
 
 export interface ByteSource {
   /** What messages call it: a path or URL. */
@@ -24,31 +25,8 @@ export interface ByteSource {
 }
 
 export interface OpenOptions {
-  /** Where blocks get their memory; for sources that make it themselves. */
-  memory?: BlockMemory | undefined;
-}
-
-/**
- * Memory of blocks that was given back is used again. New memory for each costs as much as reading it, most of it the
- * collector's work.
- */
-export class BlockMemory {
-  private readonly own = new WeakSet<ArrayBufferLike>();
-  private readonly free: Buffer[] = [];
-
-  /** `bytes`: of memory that is new. */
-  take(bytes: number): Buffer {
-    const known = this.free.pop();
-    if (known) return known;
-    const memory = Buffer.allocUnsafeSlow(bytes);
-    this.own.add(memory.buffer);
-    return memory;
-  }
-
-  /** Nobody looks at the block any more. Bytes that are not from here are left alone. */
-  giveBack({ buffer }: Uint8Array): void {
-    if (this.own.has(buffer)) this.free.push(Buffer.from(buffer as ArrayBuffer));
-  }
+  /** Where blocks get their memory, of sources that make it themselves; whoever has done with one may give it back. */
+  memory?: SpareMemory | undefined;
 }
 
 const READ_BYTES = 1 << 20;
@@ -63,7 +41,7 @@ export function localFile(path: string, name = path, size?: number): ByteSource 
     localPath: path,
     async *open({ memory }: OpenOptions = {}) {
       try {
-        yield* fileBlocks(path, memory ?? new BlockMemory(), size);
+        yield* fileBlocks(path, memory ?? new SpareMemory(), size);
       } catch (cause) {
         throw readError(name, cause);
       }
@@ -72,7 +50,7 @@ export function localFile(path: string, name = path, size?: number): ByteSource 
 }
 
 /** The next block is read while one is used. */
-async function* fileBlocks(path: string, memory: BlockMemory, size = READ_BYTES): AsyncGenerator<Uint8Array> {
+async function* fileBlocks(path: string, memory: SpareMemory, size = READ_BYTES): AsyncGenerator<Uint8Array> {
   const file = await open(path);
   // thousands of small files should not each take megabytes
   const blockBytes = Math.min(READ_BYTES, Math.max(READ_BYTES_MIN, size));

@@ -4,7 +4,8 @@
  */
 
 import { EngineError } from "../../engine/errors.ts";
-import { BlockMemory, type ByteSource } from "./byte-source.ts";
+import { SpareMemory } from "../../engine/package/spare-memory.ts";
+import type { ByteSource } from "./byte-source.ts";
 import { type Dialect, type DialectOptions, sniffCsv } from "./csv-dialect.ts";
 import { type DecodeOptions, readText } from "./decode.ts";
 import { numberedNames, uniqueNames } from "./header.ts";
@@ -36,7 +37,7 @@ const CR = 13;
 /** Yields the one object each time that it has more bytes; the caller calls `next` until it is false. */
 export async function* csvCells(source: ByteSource, options: CellOptions): AsyncGenerator<CsvCells> {
   const { recordBytesMax = RECORD_BYTES_MAX } = options;
-  const memory = new BlockMemory();
+  const memory = new SpareMemory();
   let cells: CsvCells | undefined;
   let wanted = 0;
   for await (const { bytes } of readText(source, { ...options, memory })) {

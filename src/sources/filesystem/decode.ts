@@ -11,7 +11,8 @@ import { isUtf8 } from "node:buffer";
 import { pipeline, Readable } from "node:stream";
 import * as zlib from "node:zlib";
 import { EngineError } from "../../engine/errors.ts";
-import type { BlockMemory, ByteSource } from "./byte-source.ts";
+import type { SpareMemory } from "../../engine/package/spare-memory.ts";
+import type { ByteSource } from "./byte-source.ts";
 
 export interface TextBlock {
   readonly bytes: Uint8Array;
@@ -26,7 +27,7 @@ export interface DecodeOptions {
    */
   encoding?: string;
   /** Where blocks of plain UTF-8 get their memory. Whoever has done with one may give it back. */
-  memory?: BlockMemory | undefined;
+  memory?: SpareMemory | undefined;
 }
 
 /** How much of a file is looked at to tell its encoding. */
@@ -103,7 +104,7 @@ export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
 
 // decompression
 
-async function* decompressed(source: ByteSource, memory?: BlockMemory): AsyncGenerator<Uint8Array> {
+async function* decompressed(source: ByteSource, memory?: SpareMemory): AsyncGenerator<Uint8Array> {
   const [head, blocks] = await peek(source.open({ memory }), 8);
   const kind = containerOf(head);
   if (kind === "plain") yield* blocks;
@@ -235,8 +236,10 @@ async function* wholeCharacters(blocks: AsyncIterable<Uint8Array>): AsyncGenerat
     let bytes = block;
     if (first) {
       if (rest.length > 0) bytes = concatBytes([rest, block]);
-      rest = bytes;
-      if (bytes.length < 3) continue;
+      if (bytes.length < 3) {
+        rest = bytes;
+        continue;
+      }
       first = false;
       rest = NO_BYTES;
       if (hasUtf8Mark(bytes)) bytes = bytes.subarray(3);

@@ -6,7 +6,8 @@
 
 import { EngineError } from "../../engine/errors.ts";
 import { JsonlPage } from "../../engine/extract/page.ts";
-import { BlockMemory, type ByteSource } from "./byte-source.ts";
+import { SpareMemory } from "../../engine/package/spare-memory.ts";
+import type { ByteSource } from "./byte-source.ts";
 import { concatBytes, countLines, type DecodeOptions, readText, type TextBlock } from "./decode.ts";
 
 export interface JsonlOptions extends Pick<DecodeOptions, "encoding"> {
@@ -27,7 +28,7 @@ const LINE_FEED = Uint8Array.of(10);
 export async function* readJsonl(source: ByteSource, options: JsonlOptions = {}): AsyncGenerator<JsonlPage> {
   const { pageBytes = PAGE_BYTES, lineBytesMax = LINE_BYTES_MAX, encoding, recycle } = options;
   const file = source.name;
-  const memory = recycle ? new BlockMemory() : undefined;
+  const memory = recycle ? new SpareMemory() : undefined;
   const kept = (bytes: Uint8Array): Uint8Array => (memory ? Buffer.from(bytes) : bytes);
   /** The block that the last page is a part of. */
   let inPage: Uint8Array | undefined;
